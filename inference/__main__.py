@@ -1,0 +1,5 @@
+"""``python -m inference`` is ``penchant``."""
+
+from inference.cli import main
+
+main()

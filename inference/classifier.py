@@ -1,0 +1,188 @@
+"""The classifier: tokenizer, ONNX session and calibration; texts in, calibrated probabilities out. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.batches import Batch, plan_batches
+from inference.bundle import Bundle, ModelError, open_bundle
+from inference.labels import Task
+
+Floats = npt.NDArray[np.float32]
+
+SHIPPED = Path(__file__).parent / "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of one text (or pair) with special tokens, its segment ids, and how many tokens were cut off."""
+
+    ids: list[int]
+    segments: list[int]
+    truncated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one text: per task the calibrated probabilities, the label, and whether it abstains."""
+
+    probabilities: dict[str, dict[str, float]]
+    labels: dict[str, str]
+    confidence: dict[str, float]
+    abstained: dict[str, bool]
+    n_tokens: int
+    truncated_tokens: int
+
+    def __getitem__(self, task: str) -> str:
+        return self.labels[task]
+
+
+def softmax(logits: npt.NDArray[Any], temperature: float) -> npt.NDArray[np.float64]:
+    """Softmax over the last axis of ``logits`` / ``temperature`` in double precision."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    exponents = np.exp(scaled)
+    shares: npt.NDArray[np.float64] = exponents / exponents.sum(axis=-1, keepdims=True)
+    return shares
+
+
+class Classifier:
+    """Scores French texts with an exported model folder.
+
+    >>> Classifier.load().predict(["Le syndicat salue la levée des quotas."])[0]["stance"]  # doctest: +SKIP
+    'pro-easing'
+    """
+
+    def __init__(self, bundle: Bundle, tokenizer: Any, session: Any) -> None:
+        self.bundle = bundle
+        self._tokenizer = tokenizer
+        self._session = session
+        self._inputs = {node.name for node in session.get_inputs()}
+        self._pad = int(tokenizer.token_to_id(_pad_token(bundle)))
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, *, threads: int | None = None) -> Classifier:
+        """Open a model folder (default: the shipped model) on ``threads`` threads (default: all cores).
+
+        Raises ModelError where the folder does not hold a model or does not match its digests.
+        """
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        bundle = open_bundle(Path(path) if path is not None else SHIPPED)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        # Idle workers must not spin: with two jobs on two cores they would take each other's time.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
+        try:
+            tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+            session = onnxruntime.InferenceSession(str(bundle.graph), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # both libraries raise bare exceptions of their own
+            raise ModelError(f"{bundle.folder}: tokenizer or graph does not open ({error}); export it again") from error
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(bundle, tokenizer, session)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The model's tasks, in the order of its logits."""
+        return self.bundle.tasks
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Tokens of each text, special tokens included."""
+        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(texts)]
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoded]:
+        """Tokenise texts, or (context, text) pairs, and cut them to the model's length.
+
+        A text is cut at its end; of a pair, the context gives way first, as in training.
+        """
+        if pairs is None:
+            return [self._cut(encoding, 0) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        both = list(zip(pairs, texts, strict=True))
+        encodings = self._tokenizer.encode_batch_fast(both)
+        return [self._cut(encoding, encoding.sequence_ids.count(0)) for encoding in encodings]
+
+    def _cut(self, encoding: Any, context: int) -> Encoded:
+        """Cut to the model's length: first the end of the ``context`` tokens, then the end of the text."""
+        ids, segments, extra = encoding.ids, encoding.type_ids, len(encoding.ids) - self.bundle.max_length
+        if extra > 0 and context:
+            stop, spared = 1 + context, min(extra, context)
+            ids, segments = ids[: stop - spared] + ids[stop:], segments[: stop - spared] + segments[stop:]
+        left = len(ids) - self.bundle.max_length
+        if left > 0:  # keep the closing separator
+            ids, segments = ids[: -left - 1] + ids[-1:], segments[: -left - 1] + segments[-1:]
+        return Encoded(ids, segments, max(0, extra))
+
+    def batches(self, encoded: Sequence[Encoded]) -> list[Batch]:
+        """The batches in which :meth:`logits` runs ``encoded``."""
+        return list(plan_batches([len(row.ids) for row in encoded], longest=self.bundle.max_length))
+
+    def run(self, encoded: Sequence[Encoded], batch: Batch) -> Floats:
+        """Logits of one batch, shape (rows of the batch, labels of all tasks).
+
+        A row alone gets an empty companion: matrix products of a single row are summed in another order, and the last
+        bits of a text's logits must not depend on whether it travels alone.
+        """
+        shape = (max(2, len(batch.rows)), batch.width)
+        ids, mask = np.full(shape, self._pad, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        mask[:, 0] = 1
+        segments = np.zeros(shape, dtype=np.int64)
+        for place, row in enumerate(batch.rows):
+            n = len(encoded[row].ids)
+            ids[place, :n], mask[place, :n], segments[place, :n] = encoded[row].ids, 1, encoded[row].segments
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+        result: Floats = self._session.run(["logits"], {name: feed[name] for name in self._inputs})[0]
+        return result[: len(batch.rows)]
+
+    def logits(self, encoded: Sequence[Encoded]) -> Floats:
+        """Uncalibrated logits, shape (len(encoded), labels of all tasks), in the order given."""
+        width = sum(len(task.labels) for task in self.tasks)
+        out = np.empty((len(encoded), width), dtype=np.float32)
+        for batch in self.batches(encoded):
+            out[list(batch.rows)] = self.run(encoded, batch)
+        return out
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Prediction]:
+        """Score texts, each alone or with the ``pairs`` text that goes before it.
+
+        The answer for a text does not depend on the others. Texts longer than the model reads are cut, and
+        ``truncated_tokens`` says by how much.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict takes a list of texts, not one string; write predict([text])")
+        encoded = self.encode(texts, pairs)
+        return self.interpret(encoded, self.logits(encoded))
+
+    def interpret(self, encoded: Sequence[Encoded], logits: Floats) -> list[Prediction]:
+        """Turn logits into predictions: temperature, softmax inside each task's group, label, abstention."""
+        heat = self.bundle.temperatures
+        scores = {task.name: softmax(logits[:, task.logits], heat[task.name]) for task in self.tasks}
+        predictions: list[Prediction] = []
+        for row, item in enumerate(encoded):
+            probabilities, labels, confidence, abstained = {}, {}, {}, {}
+            for task in self.tasks:
+                values = scores[task.name][row]
+                best = int(values.argmax())
+                probabilities[task.name] = dict(zip(task.labels, map(float, values), strict=True))
+                labels[task.name] = task.labels[best]
+                confidence[task.name] = float(values[best])
+                abstained[task.name] = float(values[best]) < self.bundle.thresholds[task.name]
+            predictions.append(Prediction(probabilities, labels, confidence, abstained, len(item.ids), item.truncated))
+        return predictions
+
+
+def _pad_token(bundle: Bundle) -> str:
+    """The padding token's text, from the tokenizer's own configuration."""
+    import json
+
+    path = bundle.folder / "tokenizer_config.json"
+    token = json.loads(path.read_text(encoding="utf-8")).get("pad_token", "[PAD]")
+    return str(token["content"] if isinstance(token, dict) else token)

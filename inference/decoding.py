@@ -1,0 +1,284 @@
+"""From bytes on disk to text: unpacking within bounds, and encodings that are detected or refused, never guessed.
+
+UTF-8 (with or without its mark) and UTF-16/32 with a mark are read as they are. Anything else must be detected with
+confidence: among the encodings that French files are found in, exactly one must give text whose accented letters are
+those of French (tested by ``charset-normalizer`` for plausibility, and here for the letters); or else
+``charset-normalizer`` must recognise another language by its letter frequencies. What was detected is told with the
+article; what is not certain is rejected.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from inference.inputs import InputFile
+
+#: What unpacking a damaged file raises.
+UNPACK_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
+#: A single line that goes on for longer than this is a bomb or no text: the rest of the file is given up.
+ENDLESS_LINE = 1 << 30
+SAMPLE_BYTES = 1 << 16
+SAVE_AS_UTF8 = "save it as UTF-8"
+
+#: Encodings that French files are found in, besides UTF-8; the first wins where two read the same.
+_FRENCH_ENCODINGS = ("cp1252", "iso8859_15", "mac_roman", "cp850")
+_FRENCH_SIGNS = frozenset("àâäæçéèêëîïôœùûüÿñÀÂÆÇÉÈÊËÎÏÔŒÙÛ«»“”‘’‹›–—…€°§ªº²³·•\xa0\xad")
+_MIN_FRENCH_SHARE = 0.9
+_MIN_LEAD = 0.03
+_MIN_COHERENCE = 0.5
+_MAX_CHAOS = 0.05
+_UTF8_PAIR = re.compile(rb"\xc3[\x80-\xbf]|\xc5[\x92\x93]|\xe2\x80[\x93-\xa6]|\xe2\x82\xac")
+_CONTROL = re.compile(r"[\x80-\x9f]")
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SIGNATURES = (
+    (b"%PDF-", "a PDF", "extract its text first"),
+    (b"PK\x03\x04", "a zip archive or an office document", "save its text as .txt, or unpack it"),
+    (b"\xd0\xcf\x11\xe0", "an old office document", "save its text as .txt"),
+    (b"{\\rtf", "an RTF document", "save its text as .txt"),
+    (b"\x1f\x8b", "packed with gzip", "add .gz to its name"),
+    (b"BZh", "packed with bzip2", "add .bz2 to its name"),
+    (b"\xfd7zXZ\x00", "packed with xz", "add .xz to its name"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd", "add .zst to its name"),
+    (b"PAR1", "a Parquet file", "let its name end in .parquet"),
+    (b"\x89PNG", "an image", "leave it out"),
+    (b"\xff\xd8\xff", "an image", "leave it out"),
+)
+
+
+class UnreadableTextError(Exception):
+    """Bytes that are no text, or not with certainty; the message is ``reason; mend``."""
+
+    def __init__(self, reason: str, mend: str) -> None:
+        """Keep what is wrong and what its owner can do."""
+        super().__init__(f"{reason}; {mend}")
+        self.reason = reason
+        self.mend = mend
+
+
+@contextmanager
+def open_unpacked(file: InputFile) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked as they are read; raises one of UNPACK_ERRORS while reading a damaged file."""
+    with file.path.open("rb") as packed, _unpacker(packed, file.compression) as stream:
+        yield stream
+
+
+def _unpacker(packed: BinaryIO, compression: str | None) -> Any:
+    match compression:
+        case None:
+            return packed
+        case "gzip":
+            return gzip.GzipFile(fileobj=packed)
+        case "bz2":
+            return bz2.BZ2File(packed)
+        case "xz":
+            return lzma.LZMAFile(packed)
+        case _:
+            import pyarrow as pa
+
+            return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(packed, "r"), compression))
+
+
+@contextmanager
+def open_text_stream(file: InputFile) -> Iterator[tuple[BinaryIO, str | None, str | None]]:
+    """The file as a byte stream of lines without a mark, for readers that go line by line.
+
+    Yields ``(stream, encoding, fallback)``: a file with a UTF-16/32 mark is turned into UTF-8 on the way and
+    ``encoding`` names it; ``fallback`` is the encoding detected from the first lines that are not UTF-8, if any.
+    Raises UnreadableTextError for a file that is none of text.
+    """
+    with open_unpacked(file) as stream:
+        head = stream.read(4 * SAMPLE_BYTES)
+    refuse_binary(head)
+    encoding = _marked(head)
+    fallback = None if encoding else detect(head[: head.rfind(b"\n") + 1] or head)
+    with open_unpacked(file) as stream:
+        if encoding:
+            yield io.BufferedReader(_Recoded(stream, encoding)), encoding, None
+        else:
+            if head.startswith(codecs.BOM_UTF8):
+                stream.read(len(codecs.BOM_UTF8))
+            yield stream, None, fallback
+
+
+def bounded_lines(stream: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers from 1 and their ends; None for a line beyond ``limit`` bytes, which is not kept.
+
+    Raises UnreadableTextError where a line goes on for more than ENDLESS_LINE bytes.
+    """
+    number = 0
+    while line := stream.readline(limit + 1):
+        number += 1
+        if len(line) <= limit or line.endswith(b"\n"):
+            yield number, line
+            continue
+        passed = len(line)
+        while (rest := stream.readline(SAMPLE_BYTES)) and not rest.endswith(b"\n"):
+            passed += len(rest)
+            if passed > ENDLESS_LINE:
+                raise UnreadableTextError(f"line {number} goes on for over {ENDLESS_LINE:,} bytes", "cut it into lines")
+        yield number, None
+
+
+def decode_line(line: bytes, fallback: str | None) -> tuple[str, str | None]:
+    """A line's text, and its encoding unless it is UTF-8; raises UnreadableTextError where that is not certain.
+
+    ``fallback``, detected from the beginning of the file, is believed where the line's letters agree with it, and
+    where the line alone does not tell.
+    """
+    try:
+        return line.decode("utf-8"), None
+    except UnicodeDecodeError:
+        refuse_mixture(line)
+    text = None
+    if fallback is not None:
+        try:
+            text = line.decode(fallback)
+        except UnicodeDecodeError:
+            pass
+        else:
+            if _french_share(text) >= _MIN_FRENCH_SHARE:
+                return text, fallback
+    if (encoding := detect(line)) is not None:
+        return line.decode(encoding), encoding
+    if text is not None and not _CONTROL.search(text):
+        return text, fallback
+    raise UnreadableTextError("it is not UTF-8 and its encoding cannot be told with certainty", SAVE_AS_UTF8)
+
+
+def decode_document(content: bytes, declared: str | None = None) -> tuple[str, str | None]:
+    """A whole file's text, and its encoding unless it is UTF-8; ``declared`` is the codec that the file
+    itself claims.
+
+    Raises UnreadableTextError where the content is no text or its encoding is not certain.
+    """
+    refuse_binary(content)
+    encoding = _marked(content)
+    try:
+        if encoding is None:
+            return content.decode("utf-8-sig"), None
+        return content.decode(encoding), encoding
+    except UnicodeDecodeError as error:
+        if encoding is not None:
+            raise UnreadableTextError(f"it is marked as {encoding} and is not", SAVE_AS_UTF8) from error
+    if declared is not None:
+        try:
+            return content.decode(declared), declared
+        except UnicodeDecodeError:
+            pass  # files often claim wrongly: detect
+    refuse_mixture(content)
+    encoding = detect(content)
+    if encoding is not None:
+        try:
+            return content.decode(encoding), encoding
+        except UnicodeDecodeError:
+            pass
+    raise UnreadableTextError("it is not UTF-8 and its encoding cannot be told with certainty", SAVE_AS_UTF8)
+
+
+def refuse_binary(content: bytes) -> None:
+    """Raise UnreadableTextError for a known binary format, and for NUL bytes without a UTF-16/32 mark."""
+    for signature, what, mend in _SIGNATURES:
+        if content.startswith(signature):
+            raise UnreadableTextError(f"it is {what}, not text", mend)
+    if b"\x00" in content and not _marked(content):
+        reason = "it holds NUL bytes: binary, or UTF-16 without its mark"
+        raise UnreadableTextError(reason, f"{SAVE_AS_UTF8}, or leave it out")
+
+
+def refuse_mixture(content: bytes) -> None:
+    """Raise UnreadableTextError where bytes that are not UTF-8 stand beside letters that are."""
+    if _UTF8_PAIR.search(content):
+        raise UnreadableTextError("it mixes UTF-8 with another encoding, or was cut inside a letter", SAVE_AS_UTF8)
+
+
+def detect(content: bytes) -> str | None:
+    """The encoding of text that is not UTF-8, or None where it is UTF-8 or not certain.
+
+    Only the lines that are not UTF-8 are looked at, up to SAMPLE_BYTES: they alone tell.
+    """
+    sample = b"\n".join(_foreign_lines(content))
+    if not sample:
+        return None
+    from charset_normalizer import from_bytes
+
+    french: list[tuple[float, str, str]] = []
+    for match in from_bytes(sample, cp_isolation=list(_FRENCH_ENCODINGS)):
+        text = sample.decode(match.encoding)
+        if _french_share(text) >= _MIN_FRENCH_SHARE:
+            french.append((match.chaos, match.encoding, text))
+    french.sort(key=lambda found: (found[0], _FRENCH_ENCODINGS.index(found[1])))
+    if french:
+        chaos, encoding, text = french[0]
+        rivals = [other for other in french[1:] if other[2] != text]
+        return encoding if all(other[0] - chaos >= _MIN_LEAD for other in rivals) else None
+    best = from_bytes(sample).best()
+    if best is not None and best.coherence >= _MIN_COHERENCE and best.chaos <= _MAX_CHAOS:
+        return best.encoding
+    return None
+
+
+def _french_share(text: str) -> float:
+    """The share of French letters and signs among those beyond ASCII, of which there must be one at least."""
+    signs = [sign for sign in text if sign > "\x7f"]
+    return sum(sign in _FRENCH_SIGNS for sign in signs) / len(signs)
+
+
+def _foreign_lines(content: bytes) -> Iterator[bytes]:
+    """The lines that are neither UTF-8 nor partly so, SAMPLE_BYTES in all."""
+    room = SAMPLE_BYTES
+    for line in content.split(b"\n"):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            if _UTF8_PAIR.search(line):
+                continue
+            yield line[:room]
+            room -= len(line)
+            if room <= 0:
+                return
+
+
+def _marked(head: bytes) -> str | None:
+    return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+
+
+class _Recoded(io.RawIOBase):
+    """A stream in a marked encoding, as UTF-8; raises UnreadableTextError where it breaks off or is malformed."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        while not self._ready:
+            content = self._stream.read(SAMPLE_BYTES)
+            try:
+                self._ready = self._decoder.decode(content, final=not content).encode("utf-8")
+            except UnicodeDecodeError as error:
+                raise UnreadableTextError(f"it is marked as {self._encoding} and is not", SAVE_AS_UTF8) from error
+            if not content:
+                break
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count

@@ -1,0 +1,171 @@
+"""The totals of a report, added up row by row: memory grows with the report's caps, never with the job."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from inference.labels import Task
+from inference.report_data import Job, ReportError
+from inference.writer import Row
+
+#: Half the width of a central 95 % interval of a normal distribution, in standard deviations.
+REACH = 1.959963984540054
+#: Bins of the index in [−1, 1] (an odd number, so that 0 has a bin of its own) and of the confidence in [0, 1].
+INDEX_BINS, CONFIDENCE_BINS = 21, 10
+#: Different sources (topics, flags) that are counted apart; what comes after them goes into one group for the rest.
+MOST_GROUPS = 5_000
+
+
+@dataclass(slots=True)
+class Group:
+    """Articles that belong together: their mean index with its interval, and how often each label was given.
+
+    The interval combines the articles' own intervals as independent (variances add): the model's doubt about its
+    labels, not the chance of having read these articles and not others.
+    """
+
+    articles: int = 0
+    passages: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    _total: float = 0.0
+    _variance: float = 0.0
+
+    def add(self, row: Row, task: Task, axes: Iterable[str]) -> None:
+        """Count one article row."""
+        self.articles += 1
+        self.passages += row["n_passages"]
+        for label in task.labels:
+            self.labels[label] += round(row[f"share_{task.column(label)}"] * row["n_passages"])
+        if task.name in axes:
+            low, high = row[f"{task.name}_index_low"], row[f"{task.name}_index_high"]
+            self._total += row[f"{task.name}_index"]
+            self._variance += ((high - low) / 2 / REACH) ** 2
+
+    def merge(self, other: Group) -> None:
+        """Count the articles of another group here."""
+        self.articles += other.articles
+        self.passages += other.passages
+        self.labels += other.labels
+        self._total += other._total
+        self._variance += other._variance
+
+    @property
+    def index(self) -> float:
+        """Mean index of the articles, each counting once."""
+        return self._total / max(1, self.articles)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of :attr:`index`."""
+        reach = REACH * math.sqrt(self._variance) / max(1, self.articles)
+        return max(-1.0, self.index - reach), min(1.0, self.index + reach)
+
+
+class Groups:
+    """Groups by name; beyond :data:`MOST_GROUPS` names, the rest are one group."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Group] = {}
+        self.rest = Group()
+
+    def of(self, name: str) -> Group:
+        """The group that counts ``name``."""
+        if name not in self.known and len(self.known) >= MOST_GROUPS:
+            return self.rest
+        return self.known.setdefault(name, Group())
+
+    def largest(self, count: int) -> tuple[list[tuple[str, Group]], Group]:
+        """The ``count`` groups with the most articles, largest first, equals by name; and all others as one."""
+        ordered = sorted(self.known.items(), key=lambda item: (-item[1].articles, item[0]))
+        others = Group()
+        for group in [self.rest, *(group for _, group in ordered[count:])]:
+            others.merge(group)
+        return ordered[:count], others
+
+
+@dataclass(slots=True)
+class TaskTotals:
+    """One task over the whole job: labels of passages and of articles, and all articles as one group."""
+
+    passages: Counter[str] = field(default_factory=Counter)
+    articles: Counter[str] = field(default_factory=Counter)
+    whole: Group = field(default_factory=Group)
+
+
+class Totals:
+    """What the report says of the whole job; fill it with every article row, then with every passage row."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.tasks = {task.name: TaskTotals() for task in job.tasks}
+        self.articles = self.passages = self.abstained = self.flagged = self.truncated = 0
+        self.months, self.sources, self.topics = Groups(), Groups(), Groups()
+        self.flags: Counter[str] = Counter()
+        self.index_bins = [0] * INDEX_BINS
+        self.confidence_bins = [[0, 0] for _ in range(CONFIDENCE_BINS)]
+        self.abstained_labels: Counter[str] = Counter()
+        self._columns = self._expected_columns()
+
+    def _expected_columns(self) -> tuple[set[str], set[str]]:
+        tasks = self.job.tasks
+        shared = {"article_id", *(task.name for task in tasks)}
+        articles = {"title", "date", "source", "topic", "n_passages", "flags", "share_abstained"}
+        articles |= {f"share_{task.column(label)}" for task in tasks for label in task.labels}
+        articles |= {f"{task}_index{end}" for task in self.job.axes for end in ("", "_low", "_high")}
+        passages = {"passage_index", "start", "end", "text", "confidence", "abstained", "truncated_tokens"}
+        passages |= {task.column(label) for task in tasks for label in task.labels}
+        return shared | articles, shared | passages
+
+    def _check(self, row: Row, expected: set[str], table: str) -> None:
+        if missing := sorted(expected - row.keys()):
+            place = self.job.output / table
+            raise ReportError(f"the rows in {place} lack {', '.join(missing)}; score again with --overwrite")
+
+    def read_articles(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Count article rows as they pass."""
+        for row in rows:
+            if not self.articles:
+                self._check(row, self._columns[0], "articles")
+            self._add_article(row)
+            yield row
+
+    def _add_article(self, row: Row) -> None:
+        main, axes = self.job.main, self.job.axes
+        self.articles += 1
+        for task in self.job.tasks:
+            totals = self.tasks[task.name]
+            totals.articles[row[task.name]] += 1
+            totals.whole.add(row, task, axes)
+        for groups, name in ((self.months, (row["date"] or "")[:7]), (self.sources, row["source"]), (self.topics, row["topic"])):
+            if name:
+                groups.of(name).add(row, main, axes)
+        if main.name in axes:
+            self.index_bins[round((row[f"{main.name}_index"] + 1) / 2 * (INDEX_BINS - 1))] += 1
+        if row["flags"]:
+            self.flagged += 1
+            for flag in row["flags"].split("; "):
+                kind = flag.partition(":")[0]
+                self.flags[kind if kind in self.flags or len(self.flags) < MOST_GROUPS else "…"] += 1
+
+    def read_passages(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Count passage rows as they pass."""
+        for row in rows:
+            if not self.passages:
+                self._check(row, self._columns[1], "passages")
+            self._add_passage(row)
+            yield row
+
+    def _add_passage(self, row: Row) -> None:
+        main = self.job.main.name
+        self.passages += 1
+        for task in self.job.tasks:
+            self.tasks[task.name].passages[row[task.name]] += 1
+        abstained = bool(row["abstained"])
+        self.abstained += abstained
+        self.abstained_labels[row[main]] += abstained
+        self.truncated += row["truncated_tokens"] > 0
+        place = min(CONFIDENCE_BINS - 1, int(row["confidence"] * CONFIDENCE_BINS))
+        self.confidence_bins[place][abstained] += 1

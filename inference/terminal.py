@@ -1,0 +1,54 @@
+"""What a person sees at the end of a job: a table of articles, and where everything lies."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from inference.report import article_rows
+
+if TYPE_CHECKING:
+    from inference.job import JobResult
+
+#: More rows than this are in the report; a terminal is not the place for them.
+SHOWN = 30
+STYLES = {"pro-easing": "cyan", "pro-restriction": "magenta", "mixed": "yellow", "neutral": "dim"}
+
+
+def print_result(result: JobResult) -> None:
+    """Print the articles of a job (the first :data:`SHOWN`) and its folder; colour only where a terminal shows it."""
+    console = Console()
+    rows = list(islice(article_rows(result.output), SHOWN))
+    if rows and "stance_index" in rows[0]:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("article", overflow="ellipsis", no_wrap=True, max_width=44)
+        table.add_column("stance")
+        table.add_column("index", justify="right")
+        table.add_column("95 % interval", justify="right")
+        table.add_column("passages", justify="right")
+        for row in rows:
+            style = STYLES.get(row["stance"], "")
+            interval = f"{row['stance_index_low']:+.2f} … {row['stance_index_high']:+.2f}"
+            name = row["title"] or row["article_id"]
+            index, count = f"{row['stance_index']:+.2f}", str(row["n_passages"])
+            table.add_row(
+                Text(name), f"[{style}]{row['stance']}[/]" if style else row["stance"], index, interval, count
+            )
+        console.print(table)
+        if result.articles > len(rows):
+            console.print(f"… and {result.articles - len(rows):,} more", style="dim")
+    rate = result.manifest["passages_per_second"]
+    console.print(
+        f"\n{result.articles:,} articles, {result.passages:,} passages in {result.seconds:.1f} s ({rate:,.0f} a second)"
+        + (f", {result.quarantined:,} rows quarantined" if result.quarantined else "")
+        + (f", {result.flagged:,} flagged" if result.flagged else ""),
+        highlight=False,
+    )
+    for name, what in (("report.html", "report"), ("articles", "articles"), ("passages", "passages")):
+        console.print(f"{what:>9}  {result.output / name}", highlight=False, soft_wrap=True)
+    if result.quarantined:
+        console.print(f"{'rejected':>9}  {result.output / 'quarantine.jsonl'}", highlight=False, soft_wrap=True)

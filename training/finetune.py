@@ -1,0 +1,210 @@
+"""Fine-tuning: a transformers Trainer with one cross-entropy a task over one row of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from inference.labels import id2label_from_tasks
+from training.config import RunConfig
+from training.corpus import Example
+
+Logits = npt.NDArray[np.float32]
+
+
+class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
+    """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none."""
+
+    def __init__(self, examples: Sequence[Example], tokenizer: Any, tasks: Sequence[str], max_length: int) -> None:
+        self.rows: list[dict[str, Any]] = []
+        for example in examples:
+            if example.pair is None:
+                encoded = tokenizer(example.text, truncation=True, max_length=max_length)
+            else:  # the pair is context: it is what gives way when both are too long
+                encoded = tokenizer(example.pair, example.text, truncation="only_first", max_length=max_length)
+            labels = [example.gold[task] if example.gold[task] >= 0 else -100 for task in tasks]
+            self.rows.append({**encoded, "labels": labels})
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.rows[index]
+
+
+class Collate:
+    """Pad a batch to its longest row, rounded up to eight tokens."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
+        batch: dict[str, torch.Tensor] = self.tokenizer.pad(inputs, return_tensors="pt", pad_to_multiple_of=8)
+        return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
+
+
+def task_loss(config: RunConfig) -> Callable[..., torch.Tensor]:
+    """The Trainer's loss: the weighted sum over tasks of cross-entropy inside the task's group of logits."""
+    parts, start = [], 0
+    for task in config.tasks.values():
+        parts.append((slice(start, start + len(task.labels)), task.weight))
+        start += len(task.labels)
+    entropy = nn.CrossEntropyLoss(ignore_index=-100, label_smoothing=config.train.label_smoothing)
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits: torch.Tensor = outputs["logits"].float()
+        total = logits.new_zeros(())
+        for number, (columns, weight) in enumerate(parts):
+            if bool((labels[:, number] >= 0).any()):
+                total = total + weight * entropy(logits[:, columns], labels[:, number])
+        return total
+
+    return loss
+
+
+def open_tokenizer(encoder: str) -> Any:
+    """The encoder's tokenizer; raises OSError with transformers' own message where it cannot be had."""
+    return AutoTokenizer.from_pretrained(encoder)
+
+
+def build_model(config: RunConfig, seed: int) -> Any:
+    """A plain sequence classifier with ``task=label`` names; seeded before its heads are made."""
+    set_seed(seed)
+    encoder = config.model.encoder
+    assert encoder is not None
+    id2label = id2label_from_tasks({name: task.labels for name, task in config.tasks.items()})
+    settings = AutoConfig.from_pretrained(encoder)
+    settings.num_labels = len(id2label)
+    settings.id2label = id2label
+    settings.label2id = {label: index for index, label in id2label.items()}
+    settings.problem_type = "single_label_classification"
+    for name in ("classifier_dropout", "mlp_dropout", "embedding_dropout", "hidden_dropout_prob"):
+        if hasattr(settings, name):
+            setattr(settings, name, config.train.dropout)
+    auto: Any = AutoModelForSequenceClassification
+    if config.model.from_scratch:
+        return auto.from_config(settings, attn_implementation="eager").float()
+    return auto.from_pretrained(
+        encoder, config=settings, dtype=torch.float32, attn_implementation="eager"
+    )
+
+
+def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]]:
+    """Layer-wise learning rates (Howard & Ruder 2018): the head at the peak, each layer below × ``layer_decay``."""
+    import re
+
+    depths = [
+        int(match.group(1)) for name, _ in model.named_parameters() if (match := re.search(r"layers?\.(\d+)\.", name))
+    ]
+    deepest = max(depths, default=0) + 1
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        match = re.search(r"layers?\.(\d+)\.", name)
+        above = deepest - int(match.group(1)) if match else (deepest + 1 if "embed" in name else 0)
+        decays = parameter.ndim >= 2
+        rate = config.train.learning_rate * config.train.layer_decay**above
+        empty = {"params": [], "lr": rate, "weight_decay": config.train.weight_decay if decays else 0.0}
+        groups.setdefault((above, decays), empty)["params"].append(parameter)
+    return list(groups.values())
+
+
+class MetricsToCaller(TrainerCallback):
+    """Hands the Trainer's own log rows (loss, rate, epoch) to a plain function."""
+
+    def __init__(self, log: Callable[[int, dict[str, float]], None]) -> None:
+        self.log = log
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, (int, float))}
+        self.log(int(state.global_step), numbers)
+
+
+def finetune(
+    config: RunConfig,
+    seed: int,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    log: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
+) -> Path:
+    """Train one seed and write a standard checkpoint (safetensors) with its tokenizer into ``folder``."""
+    assert config.model.encoder is not None
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    tokenizer = open_tokenizer(config.model.encoder)
+    model = build_model(config, seed)
+    tasks = list(config.tasks)
+    settings = config.train
+    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length)
+    steps = max(1, int(-(-len(rows) // settings.batch_size) * settings.epochs))
+    arguments = TrainingArguments(
+        output_dir=str(folder / "trainer"),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=64,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=int(settings.warmup * steps),
+        bf16=settings.bf16,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=max(1, steps // 40),
+        eval_strategy="epoch",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=False,
+    )
+    optimizer = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98))
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        eval_dataset=EncodedRows(validation, tokenizer, tasks, config.model.max_length),
+        data_collator=Collate(tokenizer),
+        compute_loss_func=task_loss(config),
+        compute_metrics=macro_f1_by_task(config),
+        optimizers=(optimizer, None),
+        callbacks=[MetricsToCaller(log)],
+    )
+    trainer.train()
+    checkpoint = folder / "checkpoint"
+    model.save_pretrained(checkpoint)
+    tokenizer.save_pretrained(checkpoint)
+    return checkpoint
+
+
+def macro_f1_by_task(config: RunConfig) -> Callable[[Any], dict[str, float]]:
+    """The Trainer's metrics on validation, an epoch at a time: macro-F1 a task."""
+
+    def compute(prediction: Any) -> dict[str, float]:
+        from sklearn.metrics import f1_score
+
+        scores, start = {}, 0
+        for number, (name, task) in enumerate(config.tasks.items()):
+            gold = prediction.label_ids[:, number]
+            guess = prediction.predictions[:, start : start + len(task.labels)].argmax(1)
+            start += len(task.labels)
+            scores[f"{name}_macro_f1"] = float(f1_score(gold[gold >= 0], guess[gold >= 0], average="macro"))
+        return scores
+
+    return compute
