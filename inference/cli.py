@@ -110,7 +110,7 @@ def score(
         fail(f"interrupted; the same command goes on from the last finished part in {output}", 130)
     except OSError as error:
         fail(
-            f"{error.strerror or error}: {error.filename or output}; the same command goes on from the last finished part"
+            f"{error.strerror or error}: {error.filename or output}; the same command goes on where it stopped"
         )
     if as_json:
         typer.echo(json.dumps({"output": str(result.output), **result.manifest["counts"], "seconds": result.seconds}))

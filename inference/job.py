@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from inference import __version__
-from inference.aggregate import rule_of, summarise
 from inference.articles import Article, InputFile, ReadOptions, Rejected, list_inputs, read_articles
 from inference.classifier import Classifier, Prediction
-from inference.language import looks_french
+from inference.manifest import build_manifest
 from inference.passages import Passage, split_article, whole_passage
 from inference.progress import Part, Progress
+from inference.rows import article_row, passage_row
 from inference.settings import ScoreSettings
-from inference.writer import Row, article_schema, atomic, passage_schema, write_json, write_part
-
-#: Probabilities and indices are written to four decimals: more would be false precision.
-DIGITS = 4
+from inference.writer import article_schema, atomic, passage_schema, write_json, write_part
 
 Record = tuple[Article, list[Passage]] | Rejected
 OnPart = Callable[[Part], None]
@@ -53,13 +48,13 @@ def score_articles(
     model: str | Path | None = None,
     settings: ScoreSettings | None = None,
     overwrite: bool = False,
-    on_part: OnPart = lambda part: None,
+    on_part: OnPart | None = None,
 ) -> JobResult:
     """Score files and folders of articles into ``output``: ``passages/``, ``articles/``, quarantine, manifest, report.
 
     The same call on the same folder goes on where an interrupted one stopped and ends with the same bytes. Raises
-    InputError for inputs that do not exist, ModelError for a model that cannot be used, and JobRefusedError for an output
-    folder that holds another job.
+    InputError for inputs that do not exist, ModelError for a model that cannot be used, and JobRefusedError for an
+    output folder that holds another job.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
     settings = settings or ScoreSettings()
@@ -80,7 +75,8 @@ def score_articles(
     for number, chunk in enumerate(chunks(records, settings.part_passages), start=resumed):
         part = write_chunk(number, chunk, classifier, settings, output, progress)
         progress.finish(part)
-        on_part(part)
+        if on_part is not None:
+            on_part(part)
     return _close(output, files, classifier, settings, progress, resumed, started, time.perf_counter() - began)
 
 
@@ -167,72 +163,6 @@ def score_chunk(
         return scored, rejected
 
 
-def model_name(classifier: Classifier) -> str:
-    """How rows name their model: its name and the first twelve digits of its digest."""
-    return f"{classifier.bundle.name}@{classifier.bundle.digest[:12]}"
-
-
-def passage_row(article: Article, passage: Passage, prediction: Prediction, classifier: Classifier) -> Row:
-    """One output row of ``passages/``."""
-    row: Row = {
-        "article_id": article.id,
-        "passage_index": passage.index,
-        "start": passage.start,
-        "end": passage.end,
-        "text": passage.text,
-        **prediction.labels,
-    }
-    for task in classifier.tasks:
-        for label in task.labels:
-            row[task.column(label)] = round(prediction.probabilities[task.name][label], DIGITS)
-    first = classifier.tasks[0].name
-    row["confidence"] = round(prediction.confidence[first], DIGITS)
-    row["abstained"] = prediction.abstained[first]
-    row["n_tokens"] = prediction.n_tokens
-    row["truncated_tokens"] = prediction.truncated_tokens
-    row["model"] = model_name(classifier)
-    return row
-
-
-def article_row(article: Article, predictions: Sequence[Prediction], classifier: Classifier) -> Row:
-    """One output row of ``articles/``."""
-    bundle = classifier.bundle
-    labels = {task.name: task.labels for task in classifier.tasks}
-    summaries = summarise(predictions, labels, bundle.axes, rule_of(bundle))
-    row: Row = {
-        "article_id": article.id,
-        "title": article.title,
-        "date": article.date,
-        "source": article.source,
-        "topic": article.topic,
-        "n_passages": len(predictions),
-    }
-    for task in classifier.tasks:
-        summary = summaries[task.name]
-        row |= {f"share_{task.column(label)}": round(summary.shares[label], DIGITS) for label in task.labels}
-        row[task.name] = summary.label
-        if summary.index is not None and summary.low is not None and summary.high is not None:
-            row[f"{task.name}_index"] = round(summary.index, DIGITS)
-            row[f"{task.name}_index_low"] = round(summary.low, DIGITS)
-            row[f"{task.name}_index_high"] = round(summary.high, DIGITS)
-    first = classifier.tasks[0].name
-    abstained = sum(prediction.abstained[first] for prediction in predictions)
-    row["share_abstained"] = round(abstained / len(predictions), DIGITS)
-    row["flags"] = "; ".join(article_flags(article, predictions))
-    row["model"] = model_name(classifier)
-    return row
-
-
-def article_flags(article: Article, predictions: Sequence[Prediction]) -> list[str]:
-    """What a reader of the row should know: another encoding or language, text that was cut, a date not understood."""
-    flags = [] if looks_french(article.text) else ["not French?"]
-    if article.encoding:
-        flags.append(f"read as {article.encoding}")
-    if any(prediction.truncated_tokens for prediction in predictions):
-        flags.append("cut to the model's length")
-    return [*flags, *article.notes]
-
-
 def write_chunk(
     number: int,
     chunk: Sequence[Record],
@@ -242,8 +172,6 @@ def write_chunk(
     progress: Progress,
 ) -> Part:
     """Score and write one part; its marker is the caller's to write, last."""
-    import json
-
     scored, rejected = score_chunk(chunk, classifier)
     passages = [
         passage_row(article, passage, prediction, classifier)
@@ -284,29 +212,14 @@ def _close(
     quarantined = sum(part.quarantined for part in progress.parts)
     flagged = sum(part.flagged for part in progress.parts)
     exceeded = quarantined > settings.quarantine_share * max(1, articles + quarantined)
-    bundle = classifier.bundle
-    manifest = {
-        "penchant": __version__,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "passages_per_second": round(passages / max(seconds, 1e-9), 1),
-        "resumed_parts": resumed,
-        "model": {"name": bundle.name, "sha256": bundle.digest, "max_length": bundle.max_length, "facts": bundle.facts},
-        "settings": settings.model_dump(),
-        "inputs": [{"name": file.name, "bytes": file.size, "sha256": file.sha256()} for file in files],
-        "counts": {
-            "articles": articles,
-            "passages": passages,
-            "quarantined": quarantined,
-            "flagged": flagged,
-            "parts": len(progress.parts),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "onnxruntime", "pyarrow", "tokenizers")},
-        },
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+    counts = {
+        "articles": articles,
+        "passages": passages,
+        "quarantined": quarantined,
+        "flagged": flagged,
+        "parts": len(progress.parts),
     }
+    manifest = build_manifest(classifier.bundle, settings, files, counts, started, seconds, resumed)
     write_json(output / "manifest.json", manifest)
     write_report(output)
     return JobResult(output, articles, passages, quarantined, flagged, seconds, resumed, exceeded, manifest)

@@ -68,9 +68,9 @@ def plain_text(markdown: str) -> tuple[str, str | None]:
         if title is not None:
             heading = heading or title or None
             blocks += [[[title]], []]
-        elif not content.strip() or _RULE.fullmatch(content) or _TABLE_RULE.fullmatch(content):
+        elif not content.strip() or _RULE.fullmatch(content):
             blocks.append([])
-        elif not _DEFINITION.fullmatch(content):
+        elif not _DEFINITION.fullmatch(content) and not _TABLE_RULE.fullmatch(content):
             _add_line(content, blocks[-1])
     texts = ["\n".join(inline_text(" ".join(pieces)) for pieces in block).strip() for block in blocks]
     return "\n\n".join(text for text in texts if text), heading

@@ -109,7 +109,9 @@ class _Page:
                     self._begin(name, tag[3])
                 if name in _RAW and not tag[1]:
                     closed = _RAW[name].search(html, position)
-                    position = closed.start() if closed else len(html)
+                    ends = closed.start() if closed else len(html)
+                    self._take(html[position:ends])
+                    position = ends
             elif declaration := _DECLARATION.match(html, opens):
                 position = declaration.end()
             else:

@@ -118,7 +118,7 @@ def unit_findings(rows: Sequence[Example]) -> list[Finding]:
                 splits.setdefault(value, set()).add(row.split)
         where = tuple(f"{value} ({', '.join(sorted(names))})" for value, names in splits.items() if len(names) > 1)
         if where:
-            what = f"{len(where):,} of {len(splits):,} {unit} values stand in more than one split"
+            what = f"{unit} values that stand in more than one split: {len(where):,} of {len(splits):,}"
             found.append(Finding("fail", f"broken-{unit}", what, where, "keep each whole within one split"))
     return found
 
@@ -130,7 +130,7 @@ def augmented_findings(rows: Sequence[Example], train: str) -> list[Finding]:
     )
     if not where:
         return []
-    what = f"{len(where):,} augmented rows are held out"
+    what = f"augmented rows that are held out: {len(where):,}"
     return [Finding("fail", "augmented-outside", what, where, f"move them to {train}, or remove them")]
 
 
@@ -141,12 +141,12 @@ def topic_findings(splits: Splits, names: SplitConfig) -> list[Finding]:
         topics = {row.facets.get(TOPIC) for row in splits[test]}
         if None in topics:
             where = tuple(row.id for row in splits[test] if row.facets.get(TOPIC) is None)
-            what = f"{len(where):,} rows of {test} have no topic; nobody knows whether it is unseen"
+            what = f"rows of {test} without a topic, which may have been seen: {len(where):,}"
             found.append(Finding("fail", "no-topic", what, where, "name their topic"))
         for seen in (names.train, names.validation):
             shared = {topic for row in splits.get(seen, ()) if (topic := row.facets.get(TOPIC)) and topic in topics}
             if shared:
-                what = f"{seen} shares {len(shared)} topics with {test}"
+                what = f"topics that {seen} shares with {test}: {len(shared)}"
                 mend = f"move the rows of these topics out of {seen}"
                 severity: Severity = "fail" if seen == names.train else "warn"
                 found.append(Finding(severity, "seen-topic", what, tuple(sorted(shared)), mend))
@@ -172,7 +172,7 @@ def corner_findings(rows: Sequence[Example], config: RunConfig) -> list[Finding]
     if not rare:
         return []
     where = tuple(f"{corner}: {counts[corner] / total:.1%}" for corner in rare)
-    what = f"{len(rare)} of {len(corners)} combinations of labels have less than {least:.1%} of the training rows"
+    what = f"combinations of labels in less than {least:.1%} of the training rows: {len(rare)} of {len(corners)}"
     return [Finding("warn", "rare-corner", what, where, "add such rows")]
 
 

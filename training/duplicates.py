@@ -40,7 +40,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 #: What each finding says after its count, and its mend.
 _WORDING = {
-    "label-conflict": ("texts stand under different labels", "settle the label, or tell the texts apart"),
+    "label-conflict": ("texts under different labels", "settle the label, or tell the texts apart"),
     "copy-leak": ("copies between the tests and what the model sees in training", "keep one of each"),
     "copy": ("copies of different groups", "keep one of each, or give both one group"),
     "copy-in-group": ("texts twice in one group", "keep one of each unless only the typography is meant to differ"),
@@ -152,7 +152,7 @@ def copy_findings(examples: Sequence[Example], tests: Collection[str]) -> tuple[
     for (severity, code), where in found.items():
         what, mend = _WORDING[code]
         short = f" (texts of under {MIN_WORDS} words)" if severity == "warn" and code in _SHORT else ""
-        findings.append(Finding(severity, code, f"{len(where):,} {what}{short}", tuple(where), mend))
+        findings.append(Finding(severity, code, f"{what}{short}: {len(where):,}", tuple(where), mend))
     counts = {code: sum(len(where) for (_, kind), where in found.items() if kind == code) for code in _WORDING}
     return findings, counts
 

@@ -71,7 +71,7 @@ def phrase_findings(examples: Sequence[Example]) -> tuple[list[Finding], dict[st
                 Finding(
                     "warn",
                     f"overused-{code}",
-                    f"{len(found):,} {name} stand in {least:,} or more of {len(groups):,} groups",
+                    f"{name} in {least:,} or more of {len(groups):,} groups: {len(found):,}",
                     tuple(f"{phrase} × {count}" for phrase, count in found),
                     "reword some of them",
                 )

@@ -139,7 +139,7 @@ def champion(name: str) -> Version | None:
 
 
 def history(name: str) -> list[LedgerLine]:
-    """Every line of the ledger, first to last; ``intact`` is False where one was tampered with. Raises RegistryError."""
+    """Every line of the ledger, first to last; ``intact`` is False where one was edited. Raises RegistryError."""
     ensure_tracking()
     ledger = _require_ledger(name)
     with alone():
@@ -154,6 +154,7 @@ def settle(version: Version, decision: Decision, *, against: Version | None, all
     champion, the decision says nothing about the present one, and the line says refused. Returns the concluding line:
     ``promoted``, ``held`` (it passed, but ``allow`` is off) or ``refused``. Raises RegistryError.
     """
+    ensure_tracking()
     ledger = _require_ledger(version.name)
     rival = against.as_champion if against else None
     with one_line(f"the decision on {version.uri} cannot be kept"):

@@ -81,10 +81,10 @@ def sort_rows(
 def _fault_findings(faults: _Faults, tasks: Mapping[str, TaskConfig], columns: Columns) -> list[Finding]:
     found = []
     if faults.no_text:
-        what = f"{len(faults.no_text):,} rows have no column {columns.text!r}; the columns are {sorted(faults.columns)}"
+        what = f"rows without column {columns.text!r}, among {sorted(faults.columns)}: {len(faults.no_text):,}"
         found.append(Finding("fail", "no-text", what, tuple(faults.no_text), "set data.columns.text"))
     if faults.empty:
-        what = f"{len(faults.empty):,} rows have an empty text, or one that is no text"
+        what = f"rows with an empty text, or one that is no text: {len(faults.empty):,}"
         found.append(Finding("fail", "empty-text", what, tuple(faults.empty), "fill or remove them"))
     for task, values in faults.unknown.items():
         listed = ", ".join(f"{value!r} × {count:,}" for value, count in values.most_common(5))
@@ -92,7 +92,7 @@ def _fault_findings(faults: _Faults, tasks: Mapping[str, TaskConfig], columns: C
         mend = "mend the rows, or add the label to labels or rename"
         found.append(Finding("fail", "unknown-label", what, tuple(faults.unknown_rows[task]), mend))
     if faults.unnamed:
-        what = f"{len(faults.unnamed):,} rows have no {columns.id!r}; they are named by their number"
+        what = f"rows without {columns.id!r}, named by their number: {len(faults.unnamed):,}"
         found.append(Finding("info", "no-id", what, (), "ids of their own let reports be compared"))
     return found
 
@@ -102,7 +102,7 @@ def id_findings(examples: Sequence[Example]) -> list[Finding]:
     twice = [name for name, count in Counter(example.id for example in examples).items() if count > 1]
     if not twice:
         return []
-    what = f"{len(twice):,} ids occur more than once"
+    what = f"ids that occur more than once: {len(twice):,}"
     return [Finding("fail", "id-twice", what, tuple(twice), "give each row its own")]
 
 
@@ -121,14 +121,14 @@ def length_findings(examples: Sequence[Example], config: RunConfig) -> list[Find
             long.append(example.id)
     found = []
     if empty:
-        what = f"{len(empty):,} texts are empty"
+        what = f"empty texts: {len(empty):,}"
         found.append(Finding("fail", "empty-text", what, tuple(empty), "fill or remove them"))
     if short:
-        what = f"{len(short):,} texts have fewer than {MIN_WORDS} words"
+        what = f"texts of fewer than {MIN_WORDS} words: {len(short):,}"
         mend = "remove them unless such texts are to be scored"
         found.append(Finding("warn", "short-text", what, tuple(short), mend))
     if long:
-        what = f"{len(long):,} texts have more than about {limit / TOKENS_A_WORD:.0f} words; {limit} tokens are read"
+        what = f"texts of more than {limit / TOKENS_A_WORD:.0f} words, of which about {limit} tokens are read: {len(long):,}"
         found.append(Finding("warn", "long-text", what, tuple(long), "raise model.max_length or split them"))
     return found
 
@@ -139,7 +139,7 @@ def damage_findings(examples: Sequence[Example]) -> list[Finding]:
     if not where:
         return []
     mend = "read the source as what it is (often UTF-8) and write it again"
-    return [Finding("warn", "damaged-text", f"{len(where):,} texts are wrongly decoded", where, mend)]
+    return [Finding("warn", "damaged-text", f"wrongly decoded texts: {len(where):,}", where, mend)]
 
 
 def label_findings(splits: Mapping[str, Sequence[Example]], tasks: Mapping[str, TaskConfig]) -> list[Finding]:
@@ -155,7 +155,7 @@ def label_findings(splits: Mapping[str, Sequence[Example]], tasks: Mapping[str, 
             found.append(Finding("fail", "no-label", what, (), "give a configuration with the tasks of this data"))
             continue
         if none:
-            what = f"{none:,} of {rows:,} rows have no {task} and teach nothing of it"
+            what = f"rows without a {task}, which teach nothing of it: {none:,} of {rows:,}"
             found.append(Finding("info", "unlabelled", what))
         absent = [
             f"{split}: {label}"
@@ -177,5 +177,5 @@ def language_findings(examples: Sequence[Example]) -> tuple[list[Finding], set[s
     where = [example.id for example in examples if not looks_french(example.text)]
     if not where:
         return [], set()
-    what = f"{len(where):,} texts ({len(where) / len(examples):.1%}) do not look French"
+    what = f"texts that do not look French: {len(where):,} ({len(where) / len(examples):.1%})"
     return [Finding("warn", "not-french", what, tuple(where), "translate or remove them")], set(where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,11 @@ def one_line(doing: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise RegistryError(f"{doing}: {said[0][:400]}") from error
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        request, silent, _ = said.partition(" failed with exception ")
+        if silent:  # what follows are the innards of the HTTP client
+            said = f"{request} got no answer; see that the server runs, then give the same command again"
+        raise RegistryError(f"{doing}: {said[:400]}") from error
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -171,7 +174,9 @@ def alone() -> Iterator[None]:
         return
     import fcntl
 
-    with file.with_name(f"{file.name}.lock").open("w") as lock:
+    with ExitStack() as opened:
+        with one_line("the registry cannot be locked"):
+            lock = opened.enter_context(file.with_name(f"{file.name}.lock").open("w"))
         patience = time.monotonic() + LOCK_SECONDS
         while True:
             try:

@@ -266,8 +266,8 @@ def test_score_refuses_a_spoiled_model(penchant: Run, tmp_path: Path, good_rows:
     done = penchant("score", source, "--output", tmp_path / "out", "--model", model)
     assert done.code == 1
     assert "does not match the digest" in done.err
-    (model / "tokenizer.json").unlink()
-    assert "lacks tokenizer.json" in penchant("score", source, "--output", tmp_path / "o2", "--model", model).err
+    (model / "config.json").unlink()
+    assert "lacks config.json" in penchant("score", source, "--output", tmp_path / "o2", "--model", model).err
 
 
 def test_score_names_a_bad_setting(penchant: Run, tmp_path: Path, good_rows: list[dict[str, Any]]) -> None:

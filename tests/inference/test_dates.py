@@ -49,7 +49,20 @@ def test_dates_french_months_and_short_forms(written: str, iso: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "hier", "mars 2026", "2026", "31/02/2026", "12/13/2026", "2026-13-01", "12 brumaire 2026", 20260312, None, ["2026-03-12"]]
+    "written",
+    [
+        "",
+        "hier",
+        "mars 2026",
+        "2026",
+        "31/02/2026",
+        "12/13/2026",
+        "2026-13-01",
+        "12 brumaire 2026",
+        20260312,
+        None,
+        ["2026-03-12"],
+    ],
 )
 def test_dates_that_are_not_understood_are_none(written: object) -> None:
     assert parse_date(written) is None

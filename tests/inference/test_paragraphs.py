@@ -49,7 +49,12 @@ def test_paragraphs_heading_over_wrapped_text_stands_alone() -> None:
 
 
 def test_paragraphs_lines_of_a_list_or_a_dialogue_stay_apart() -> None:
-    lines = ["- l'acier, qui paiera dix pour cent ;", "- le cuivre, qui ne paiera rien ;", "— Et le zinc ?", "2) plus tard"]
+    lines = [
+        "- l'acier, qui paiera dix pour cent ;",
+        "- le cuivre, qui ne paiera rien ;",
+        "— Et le zinc ?",
+        "2) plus tard",
+    ]
     assert pieces("\n".join(lines)) == lines
 
 

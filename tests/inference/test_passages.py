@@ -96,7 +96,9 @@ def test_passages_soft_wrapped_paragraph_is_one() -> None:
 
 
 def test_passages_long_paragraph_is_cut_at_sentences_into_equal_runs() -> None:
-    text = " ".join(f"Selon M. Ferrand, la mesure no. {n} coûte 3,5 % de plus aux ateliers de la vallée." for n in range(20))
+    text = " ".join(
+        f"Selon M. Ferrand, la mesure no. {n} coûte 3,5 % de plus aux ateliers de la vallée." for n in range(20)
+    )
     passages = split_article(text, count_tokens, 512, max_words=150)
     check(text, passages, 512, 150)
     assert len(passages) == 3
@@ -167,8 +169,19 @@ def test_whole_passage_is_not_split_and_tells_what_is_cut() -> None:
         whole_passage(" \n", count_tokens, 512)
 
 
-SIGNS = st.sampled_from([*"aéZ1 .!?…,;:«»“”’()-—\n\r\t\xa0\u202f\u2028\u200b\u0301\x00😀漢。", "\n\n", "\r\n", "M. ", "👩\u200d👧", "\ud800"])
-WORDS = st.sampled_from(["le", "texte", "M.", "l'art. 3", "Paris", "hésite.", "« Non", "»", ",", "\n", "\n\n", "3,5 %", "…", "–"])
+SIGNS = st.sampled_from(
+    [
+        *"aéZ1 .!?…,;:«»“”’()-—\n\r\t\xa0\u202f\u2028\u200b\u0301\x00😀漢。",
+        "\n\n",
+        "\r\n",
+        "M. ",
+        "👩\u200d👧",
+        "\ud800",
+    ]
+)
+WORDS = st.sampled_from(
+    ["le", "texte", "M.", "l'art. 3", "Paris", "hésite.", "« Non", "»", ",", "\n", "\n\n", "3,5 %", "…", "–"]
+)
 ANY_TEXT = st.one_of(
     st.text(max_size=300),
     st.lists(SIGNS, max_size=200).map("".join),

@@ -50,3 +50,19 @@ def shards(
 ) -> tuple[Path, list[Shard]]:
     folder = tmp_path_factory.mktemp("shards")
     return folder, write_shards(sources, tokenizer, folder)
+
+
+@pytest.fixture(scope="session")
+def small_encoder(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ModernBERT of two thin layers with random weights, as a checkpoint folder."""
+    from transformers import set_seed
+
+    from training.pretrain import Recipe, build_model
+    from training.text import save_tokenizer
+
+    folder = tmp_path_factory.mktemp("encoder")
+    set_seed(0)
+    recipe = Recipe(hidden_size=32, layers=2, heads=2, intermediate_size=48, max_position=64)
+    build_model(recipe, tokenizer).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, 64)
+    return folder

@@ -16,19 +16,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from inference.bundle import write_manifest
+from inference.bundle import open_bundle, write_manifest
 from training.calibrate import Calibration
 from training.config import RunConfig
 from training.evaluate import evaluate
 from training.evidence import Cost, Criterion, Decision, Evidence
+from training.ledger import create_ledger
 from training.metrics import Resampling, Scored
-from training.registry import Version, register
-from training.store import client
+from training.registry import Version, history, register, settle
+from training.store import client, experiment_id
 from training.tracking import start_run, use_tracking
+from training.versions import DIGEST_TAG, to_version
 
+ROOT = Path(__file__).parents[2]
 NAME = "essai-position"
 TASKS = {"stance": ["pro-easing", "neutral", "pro-restriction"], "sentiment": ["negative", "neutral", "positive"]}
 TEXTS = ["Le ministre lève les quotas .", "La filière réclame un embargo .", "Le port publie son bilan ."]
@@ -95,7 +100,7 @@ def make_config(uri: str = "sqlite:///unused.db", name: str = NAME) -> RunConfig
 def make_evidence(seed: int = 0) -> Evidence:
     rng = np.random.default_rng(seed)
     rows = 24
-    gold = {task: np.arange(rows) % 3 for task in TASKS}
+    gold: dict[str, npt.NDArray[np.integer[Any]]] = {task: np.arange(rows) % 3 for task in TASKS}
     scored = Scored(
         ids=[f"r{row}" for row in range(rows)],
         groups=[f"g{row // 2}" for row in range(rows)],
@@ -116,10 +121,23 @@ def make_decision(promote: bool, summary: str = "") -> Decision:
 
 
 @cache
+def _lasting(name: str) -> Path:
+    """A folder for what all tests of the process share."""
+    folder = Path(tempfile.mkdtemp(prefix=f"penchant-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def shared_bundle(seed: int) -> Path:
+    """The tiny model of ``seed``; not to be changed."""
+    return make_bundle(_lasting("bundles") / f"model-{seed}", seed)
+
+
+@cache
 def _empty_store() -> Path:
     """An SQLite store with MLflow's tables and nothing in them; making them takes seconds, a copy does not."""
-    folder = Path(tempfile.mkdtemp(prefix="penchant-store-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _lasting("store")
     use_tracking(f"sqlite:///{folder}/mlflow.db")
     client().search_experiments(max_results=1)
     return folder / "mlflow.db"
@@ -130,6 +148,36 @@ def make_store(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(_empty_store(), folder / "mlflow.db")
     return f"sqlite:///{folder}/mlflow.db"
+
+
+def bare_version(seed: int, name: str = NAME) -> Version:
+    """A version without its artifacts, which promotions never look at: quick to make."""
+    create_ledger(name)
+    run = client().create_run(experiment_id("essais"))
+    tags = {DIGEST_TAG: open_bundle(shared_bundle(seed)).digest}
+    source = f"{run.info.artifact_uri}/model"
+    return to_version(client().create_model_version(name, source, run_id=run.info.run_id, tags=tags))
+
+
+@cache
+def _populated_store() -> tuple[Path, list[Version]]:
+    use_tracking(make_store(_lasting("populated")))
+    made = [bare_version(seed) for seed in range(3)]
+    settle(made[0], make_decision(True), against=None)
+    return _lasting("populated") / "mlflow.db", made
+
+
+def use_populated_store(folder: Path) -> list[Version]:
+    """Use a store of the test's own, ``folder/mlflow.db``: three bare versions, the first of them champion."""
+    file, versions = _populated_store()
+    shutil.copy(file, folder / "mlflow.db")
+    use_tracking(f"sqlite:///{folder}/mlflow.db")
+    return versions
+
+
+def story(name: str = NAME) -> list[tuple[str, int | None, int | None]]:
+    """What the ledger tells: what, version, former champion."""
+    return [(line.what, line.version, line.former) for line in history(name)]
 
 
 def make_version(bundle: Path, config: RunConfig | None = None, texts: Sequence[str] = ()) -> Version:
@@ -184,3 +232,37 @@ def stop(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait(15)
+
+
+SETTLE = """
+import os, signal, sys
+from tests.training.registry_fixtures import make_decision
+from training import promotion, registry
+from training.store import use_tracking
+
+uri, name, number, dies = sys.argv[1:]
+use_tracking(uri)
+if dies == "dies":
+    move = promotion._move_alias
+    promotion._move_alias = lambda *arguments: (move(*arguments), os.kill(os.getpid(), signal.SIGKILL))
+version = registry.resolve(f"models:/{name}/{number}")
+champion = registry.champion(name)
+print("ready", flush=True)
+sys.stdin.readline()
+print(registry.settle(version, make_decision(True), against=champion).what, flush=True)
+"""
+
+
+def settle_elsewhere(uri: str, name: str, number: int, how: str = "lives") -> subprocess.Popen[str]:
+    """Another process that promotes a version, once it reads a line on its standard input."""
+    command = [sys.executable, "-c", SETTLE, uri, name, str(number), how]
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )

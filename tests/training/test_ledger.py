@@ -7,6 +7,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_ledger_takes_a_line_whose_answer_was_lost(ledger: Ledger, monkeypatch: 
 
     sent = MlflowClient.log_param
 
-    def send_and_lose(self: MlflowClient, *arguments: str) -> None:
+    def send_and_lose(self: MlflowClient, *arguments: Any) -> None:
         sent(self, *arguments)
         raise MlflowException("connection reset")
 

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import sqlite3
-import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -22,30 +14,26 @@ import pytest
 from inference.bundle import ModelError, open_bundle
 from tests.training.registry_fixtures import (
     NAME,
+    ROOT,
     TEXTS,
+    bare_version,
     make_bundle,
     make_config,
     make_decision,
     make_evidence,
     make_store,
     make_version,
+    settle_elsewhere,
+    shared_bundle,
+    story,
     tracking_server,
 )
-from training import promotion, registry
-from training.ledger import Ledger, LedgerConflict, LedgerError
-from training.registry import PromotionError, RegistryError, Version
+from training import registry
+from training.registry import RegistryError, Version
 from training.store import client, use_tracking
 from training.tracking import start_run
 
-ROOT = Path(__file__).parents[2]
 INPUTS: dict[str, Any] = {"corpus_digest": "c" * 64, "split_sizes": {"train": 3}}
-
-
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three models."""
-    folder = tmp_path_factory.mktemp("bundles")
-    return [make_bundle(folder / f"model-{seed}", seed) for seed in range(3)]
 
 
 @pytest.fixture(scope="session")
@@ -73,56 +61,18 @@ def uri(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
-@pytest.fixture(scope="session")
-def populated(tmp_path_factory: pytest.TempPathFactory, bundles: list[Path]) -> tuple[Path, list[Version]]:
-    """A store with three versions, the first of them champion, to be copied."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = tmp_path_factory.mktemp("populated")
-        use_tracking(make_store(folder))
-        made = [bare_version(bundle) for bundle in bundles]
-        registry.settle(made[0], make_decision(True), against=None)
-    return folder / "mlflow.db", made
-
-
-@pytest.fixture
-def versions(populated: tuple[Path, list[Version]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Version]:
-    """Three registered versions, the first of them champion, in a store of the test's own: ``tmp_path/mlflow.db``."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(populated[0], tmp_path / "mlflow.db")
-    use_tracking(f"sqlite:///{tmp_path}/mlflow.db")
-    return populated[1]
-
-
-def bare_version(bundle: Path, name: str = NAME) -> Version:
-    """A version without its artifacts, which promotions never look at: quick to make."""
-    from training.ledger import create_ledger
-    from training.store import experiment_id
-    from training.versions import DIGEST_TAG, to_version
-
-    create_ledger(name)
-    run = client().create_run(experiment_id("essais"))
-    tags = {DIGEST_TAG: open_bundle(bundle).digest}
-    return to_version(client().create_model_version(name, f"{run.info.artifact_uri}/model", run_id=run.info.run_id, tags=tags))
-
-
-def story(name: str = NAME) -> list[tuple[str, int | None, int | None]]:
-    """What the ledger tells: what, version, former champion."""
-    return [(line.what, line.version, line.former) for line in registry.history(name)]
-
-
 # -- registering, and the whole way ------------------------------------------------------------------------------------
 
 
-def test_registry_model_goes_the_whole_way(uri: str, bundles: list[Path], tmp_path: Path, request: Any) -> None:
+def test_registry_model_goes_the_whole_way(uri: str, tmp_path: Path, request: Any) -> None:
     name = f"entier-{request.node.callspec.params['uri']}"
     assert registry.champion(name) is None
-    first = make_version(bundles[0], make_config(name=name), TEXTS)
-    assert (first.number, first.digest) == (1, open_bundle(bundles[0]).digest)
+    first = make_version(shared_bundle(0), make_config(name=name), TEXTS)
+    assert (first.number, first.digest) == (1, open_bundle(shared_bundle(0)).digest)
     assert registry.champion(name) is None
     assert registry.settle(first, make_decision(True), against=None).what == "promoted"
     assert registry.champion(name) == first
-    second = make_version(bundles[1], make_config(name=name))
+    second = make_version(shared_bundle(1), make_config(name=name))
     assert registry.resolve(f"models:/{name}@challenger") == second
     assert registry.settle(second, make_decision(False), against=first).what == "refused"
     assert registry.champion(name) == first
@@ -153,8 +103,8 @@ def test_registry_model_goes_the_whole_way(uri: str, bundles: list[Path], tmp_pa
         assert list(kept.rglob("artifacts/bundle/model.onnx"))
 
 
-def test_registry_decision_is_kept_where_people_look(sqlite_store: Path, bundles: list[Path]) -> None:
-    version = bare_version(bundles[0])
+def test_registry_decision_is_kept_where_people_look(sqlite_store: Path) -> None:
+    version = bare_version(0)
     registry.settle(version, make_decision(False, "pas meilleur : 0,61 contre 0,64"), against=None)
     found = client().get_model_version(NAME, "1")
     assert found.description == "pas meilleur : 0,61 contre 0,64"
@@ -166,10 +116,10 @@ def test_registry_decision_is_kept_where_people_look(sqlite_store: Path, bundles
     assert line.digest == version.digest
 
 
-def test_registry_signature_and_requirements_are_those_of_scoring(sqlite_store: Path, bundles: list[Path]) -> None:
+def test_registry_signature_and_requirements_are_those_of_scoring(sqlite_store: Path) -> None:
     import mlflow
 
-    version = make_version(bundles[0], texts=TEXTS[:1])
+    version = make_version(shared_bundle(0), texts=TEXTS[:1])
     info = mlflow.models.get_model_info(version.uri)
     assert info.signature.inputs.to_dict() == [
         {"type": "string", "name": "text", "required": True},
@@ -199,14 +149,14 @@ def test_registry_requirements_begin_where_the_project_does() -> None:
     assert {one.split(",")[0] for one in registry.REQUIREMENTS} <= floors
 
 
-def test_registry_path_is_left_as_it_was(sqlite_store: Path, bundles: list[Path]) -> None:
+def test_registry_path_is_left_as_it_was(sqlite_store: Path) -> None:
     before = list(sys.path)
-    make_version(bundles[0], texts=TEXTS)
+    make_version(shared_bundle(0), texts=TEXTS)
     assert sys.path == before
 
 
 def test_registry_registers_nothing_by_halves(
-    sqlite_store: Path, bundles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
@@ -215,11 +165,11 @@ def test_registry_registers_nothing_by_halves(
     with pytest.raises(ModelError, match="does not match the digest"):
         make_version(cut)
     with pytest.raises(RegistryError, match="no evaluation yet"), start_run(make_config(), **INPUTS) as tracked:
-        registry.register(tracked, bundles[0], [])
+        registry.register(tracked, shared_bundle(0), [])
     with start_run(make_config(), **INPUTS) as tracked:
         tracked.log_report(make_evidence(), "# Bilan\n")
     with pytest.raises(RegistryError, match="is over"):
-        registry.register(tracked, bundles[0], [])
+        registry.register(tracked, shared_bundle(0), [])
     assert client().search_registered_models() == []
 
     def full(*arguments: Any, **named: Any) -> None:
@@ -227,14 +177,14 @@ def test_registry_registers_nothing_by_halves(
 
     monkeypatch.setattr(MlflowClient, "log_model_artifacts", full)
     with pytest.raises(RegistryError, match=r"^the model cannot be logged: .*No space left on device$"):
-        make_version(bundles[0])
+        make_version(shared_bundle(0))
     assert client().search_model_versions(f"name = '{NAME}'") == []
     failed = client().search_runs([client().get_experiment_by_name("essais").experiment_id])
     assert [run.info.status for run in failed] == ["FAILED", "FINISHED", "FAILED", "FAILED"]
 
 
 def test_registry_store_that_gives_back_another_model_is_found_out(
-    sqlite_store: Path, bundles: list[Path], monkeypatch: pytest.MonkeyPatch
+    sqlite_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
@@ -242,226 +192,22 @@ def test_registry_store_that_gives_back_another_model_is_found_out(
 
     def swap(**named: Any) -> str:
         fetched: str = fetch(**named)
-        for file in bundles[1].iterdir():
+        for file in shared_bundle(1).iterdir():
             (Path(fetched) / "artifacts" / "bundle" / file.name).write_bytes(file.read_bytes())
         return fetched
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", swap)
     with pytest.raises(RegistryError, match="gave back another model"):
-        make_version(bundles[0])
+        make_version(shared_bundle(0))
     assert client().search_model_versions(f"name = '{NAME}'") == []
-
-
-# -- deciding ----------------------------------------------------------------------------------------------------------
-
-
-def test_registry_decision_against_a_former_champion_is_refused(versions: list[Version]) -> None:
-    assert registry.settle(versions[1], make_decision(True), against=versions[0]).what == "promoted"
-    line = registry.settle(versions[2], make_decision(True), against=versions[0])
-    assert line.what == "refused"
-    assert "decided against version 1, but the champion is now version 2" in line.reason
-    assert registry.champion(NAME) == versions[1]
-
-
-def test_registry_held_promotion_is_done_by_hand_until_the_champion_changes(versions: list[Version]) -> None:
-    for version in versions[1:]:
-        assert registry.settle(version, make_decision(True), against=versions[0], allow=False).what == "held"
-    assert registry.champion(NAME) == versions[0]
-    assert registry.promote(NAME, 2, reason="relu par l'équipe").what == "promoted"
-    with pytest.raises(PromotionError, match="--force"):
-        registry.promote(NAME, 3, reason="relu par l'équipe")
-    with pytest.raises(PromotionError, match="already"):
-        registry.promote(NAME, 2, reason="encore", force=True)
-
-
-def test_registry_refused_version_needs_force_and_every_hand_a_reason(versions: list[Version]) -> None:
-    registry.settle(versions[1], make_decision(False, "trop lent"), against=versions[0])
-    with pytest.raises(PromotionError, match=r"version 2 of .* was refused: trop lent"):
-        registry.promote(NAME, 2, reason="pressé")
-    with pytest.raises(PromotionError, match="was not judged by the gate"):
-        registry.promote(NAME, 3, reason="pressé")
-    for attempt in (
-        lambda: registry.promote(NAME, 2, reason=" ", force=True),
-        lambda: registry.rollback(NAME, reason=""),
-    ):
-        with pytest.raises(PromotionError, match="needs a reason"):
-            attempt()
-    with pytest.raises(RegistryError, match="has no version 9"):
-        registry.promote(NAME, 9, reason="pressé", force=True)
-    assert registry.champion(NAME) == versions[0]
-
-
-def test_registry_rollback_goes_back_step_by_step(versions: list[Version]) -> None:
-    with pytest.raises(PromotionError, match="no champion before version 1"):
-        registry.rollback(NAME, reason="dérive")
-    registry.settle(versions[1], make_decision(True), against=versions[0])
-    registry.settle(versions[2], make_decision(True), against=versions[1])
-    assert [registry.rollback(NAME, reason="dérive").version for _ in range(2)] == [2, 1]
-    with pytest.raises(PromotionError, match="no champion before version 1"):
-        registry.rollback(NAME, reason="dérive")
-    registry.settle(versions[2], make_decision(True), against=versions[0])
-    assert registry.rollback(NAME, reason="dérive").version == 1
-
-
-def test_registry_rollback_to_a_deleted_version_says_so(versions: list[Version]) -> None:
-    registry.settle(versions[1], make_decision(True), against=versions[0])
-    client().delete_model_version(NAME, "1")
-    with pytest.raises(PromotionError, match=r"version 1 of .* was deleted"):
-        registry.rollback(NAME, reason="dérive")
-    assert registry.champion(NAME) == versions[1]
-
-
-def test_registry_alias_moved_by_other_means_is_noticed(versions: list[Version]) -> None:
-    client().set_registered_model_alias(NAME, "champion", "3")
-    assert registry.champion(NAME) == versions[2]
-    assert story()[-1] == ("moved-outside", 3, 1)
-    client().delete_registered_model_alias(NAME, "champion")
-    assert registry.champion(NAME) is None
-    assert story()[-1] == ("moved-outside", None, 3)
-    assert registry.rollback(NAME, reason="quelqu'un a effacé l'alias").version == 3
-
-
-def test_registry_tampered_ledger_stops_promotions_and_is_still_printed(
-    versions: list[Version], tmp_path: Path
-) -> None:
-    with sqlite3.connect(tmp_path / "mlflow.db") as database:
-        database.execute("UPDATE params SET value = replace(value, 'better', 'superb') WHERE key = 'line-000001'")
-    with pytest.raises(LedgerError, match="line 1"):
-        registry.settle(versions[1], make_decision(True), against=versions[0])
-    assert [line.intact for line in registry.history(NAME)] == [False, True]
-
-
-# -- being killed ------------------------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing in the program catches it."""
-
-
-def kill_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, call: int = 1, after: bool = False) -> None:
-    """Raise Killed at the ``call``-th call of a step, before it is done or after."""
-    step: Callable[..., Any] = getattr(owner, name)
-    calls = iter(range(1, 100))
-
-    def dying(*arguments: Any, **named: Any) -> Any:
-        last = next(calls) == call
-        if last and not after:
-            raise Killed
-        result = step(*arguments, **named)
-        if last:
-            raise Killed
-        return result
-
-    monkeypatch.setattr(owner, name, dying)
-
-
-#: Every place between two steps of a promotion: which step, at which of its calls, before or after; then who is
-#: champion and what the ledger gained. Before the intent line there is nothing to finish.
-STEPS = [
-    pytest.param(promotion, "find_alias", 1, False, 1, [], id="before-anything"),
-    pytest.param(Ledger, "append", 1, False, 1, [], id="before-the-intent"),
-    pytest.param(Ledger, "append", 1, True, 2, ["promoting", "promoted"], id="after-the-intent"),
-    pytest.param(promotion, "_move_alias", 1, False, 2, ["promoting", "promoted"], id="before-the-alias"),
-    pytest.param(promotion, "_move_alias", 1, True, 2, ["promoting", "promoted"], id="after-the-alias"),
-    pytest.param(Ledger, "append", 2, False, 2, ["promoting", "promoted"], id="before-the-conclusion"),
-    pytest.param(Ledger, "append", 2, True, 2, ["promoting", "promoted"], id="after-the-conclusion"),
-]
-
-
-@pytest.mark.parametrize(("owner", "step", "call", "after", "champion", "gained"), STEPS)
-def test_registry_killed_promotion_is_finished_or_never_began(
-    versions: list[Version], owner: Any, step: str, call: int, after: bool, champion: int, gained: list[str]
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        kill_before(patch, owner, step, call=call, after=after)
-        with pytest.raises(Killed):
-            registry.settle(versions[1], make_decision(True), against=versions[0])
-    found = registry.champion(NAME)
-    assert found == versions[champion - 1]
-    assert [what for what, _, _ in story()[2:]] == gained
-    line = registry.settle(versions[2], make_decision(True), against=found)
-    assert (line.what, line.former) == ("promoted", champion)
-
-
-@pytest.mark.parametrize(("owner", "step", "call", "after"), [one.values[:4] for one in STEPS[2:]])
-def test_registry_killed_rollback_is_finished(
-    versions: list[Version], owner: Any, step: str, call: int, after: bool
-) -> None:
-    registry.settle(versions[1], make_decision(True), against=versions[0])
-    with pytest.MonkeyPatch.context() as patch:
-        kill_before(patch, owner, step, call=call, after=after)
-        with pytest.raises(Killed):
-            registry.rollback(NAME, reason="dérive")
-    assert story()[4:] == [("rolling-back", 1, 2), ("rolled-back", 1, 2)]
-    assert registry.champion(NAME) == versions[0]
-
-
-def test_registry_killed_promotion_of_a_deleted_version_is_undone(versions: list[Version]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        kill_before(patch, promotion, "_move_alias")
-        with pytest.raises(Killed):
-            registry.settle(versions[1], make_decision(True), against=versions[0])
-    client().delete_model_version(NAME, "2")
-    assert registry.champion(NAME) == versions[0]
-    assert story()[-1] == ("abandoned", 2, 1)
-
-
-SETTLE = """
-import os, signal, sys
-from tests.training.registry_fixtures import make_decision
-from training import promotion, registry
-from training.store import use_tracking
-
-uri, name, number, dies = sys.argv[1:]
-use_tracking(uri)
-if dies == "dies":
-    move = promotion._move_alias
-    promotion._move_alias = lambda *arguments: (move(*arguments), os.kill(os.getpid(), signal.SIGKILL))
-version = registry.resolve(f"models:/{name}/{number}")
-champion = registry.champion(name)
-print("ready", flush=True)
-sys.stdin.readline()
-print(registry.settle(version, make_decision(True), against=champion).what, flush=True)
-"""
-
-
-def settle_elsewhere(uri: str, name: str, number: int, how: str = "lives") -> subprocess.Popen[str]:
-    """Another process that promotes a version, once it reads a line on its standard input."""
-    command = [sys.executable, "-c", SETTLE, uri, name, str(number), how]
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def test_registry_process_killed_by_the_system_is_finished_by_the_next(versions: list[Version], tmp_path: Path) -> None:
-    process = settle_elsewhere(f"sqlite:///{tmp_path}/mlflow.db", NAME, 2, "dies")
-    process.communicate("go\n", timeout=120)
-    assert process.returncode == -signal.SIGKILL
-    assert [line.what for line in Ledger(NAME, ledger_run()).lines()][2:] == ["promoting"]
-    assert registry.champion(NAME) == versions[1]
-    last = registry.history(NAME)[-1]
-    assert (last.what, last.version) == ("promoted", 2)
-    assert "was interrupted" in last.reason
-
-
-def ledger_run() -> str:
-    run_id: str = client().get_registered_model(NAME).tags["penchant.ledger"]
-    return run_id
 
 
 # -- two at once -------------------------------------------------------------------------------------------------------
 
 
-def test_registry_two_processes_cannot_both_win(uri: str, bundles: list[Path], request: Any) -> None:
+def test_registry_two_processes_cannot_both_win(uri: str, request: Any) -> None:
     name = f"course-{request.node.callspec.params['uri']}"
-    first, *_ = [bare_version(bundle, name) for bundle in bundles]
+    first, *_ = [bare_version(seed, name) for seed in range(3)]
     registry.settle(first, make_decision(True), against=None)
     racers = [settle_elsewhere(uri, name, number) for number in (2, 3)]
     for racer in racers:
@@ -480,85 +226,16 @@ def test_registry_two_processes_cannot_both_win(uri: str, bundles: list[Path], r
     assert sorted(what for what, _, _ in story(name)[2:]) == ["promoted", "promoting", "refused"]
 
 
-def test_registry_line_decides_even_without_a_lock(versions: list[Version], monkeypatch: pytest.MonkeyPatch) -> None:
-    append, meet = Ledger.append, Barrier(2)
-
-    def together(self: Ledger, after: Any, what: Any, *rest: Any) -> Any:
-        """Both have read the ledger before either writes its intent."""
-        if what == "promoting":
-            try:
-                meet.wait(timeout=20)
-            except BrokenBarrierError:
-                raise AssertionError("the two never met") from None
-        return append(self, after, what, *rest)
-
-    monkeypatch.setattr(promotion, "alone", nullcontext)
-    monkeypatch.setattr(Ledger, "append", together)
-    with ThreadPoolExecutor(2) as pool:
-        lines = list(pool.map(lambda one: registry.settle(one, make_decision(True), against=versions[0]), versions[1:]))
-    assert sorted(line.what for line in lines) == ["promoted", "refused"]
-    winner = next(line.version for line in lines if line.what == "promoted")
-    found = registry.champion(NAME)
-    assert found is not None
-    assert found.number == winner
-
-
-def test_registry_slow_helper_leaves_the_alias_where_the_ledger_says(
-    versions: list[Version], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process sleeps between its intent and the alias; meanwhile others finish for it and promote another version."""
-    move = promotion._move_alias
-    calls = iter(range(100))
-
-    def slow(name: str, champion: Any) -> None:
-        if next(calls) == 0:
-            found = registry.champion(NAME)  # finishes the promotion of version 2
-            registry.settle(versions[2], make_decision(True), against=found)
-        move(name, champion)
-
-    monkeypatch.setattr(promotion, "alone", nullcontext)
-    monkeypatch.setattr(promotion, "_move_alias", slow)
-    assert registry.settle(versions[1], make_decision(True), against=versions[0]).version == 2
-    assert registry.champion(NAME) == versions[2]
-    assert [what for what, _, _ in story()[2:]] == ["promoting", "promoted"] * 2
-
-
-def test_registry_gives_up_on_a_ledger_that_never_rests(
-    versions: list[Version], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def busy(*arguments: Any) -> None:
-        raise LedgerConflict
-
-    monkeypatch.setattr(promotion, "ATTEMPTS", 3)
-    monkeypatch.setattr(Ledger, "append", busy)
-    with pytest.raises(PromotionError, match="keep writing"):
-        registry.settle(versions[1], make_decision(True), against=versions[0])
-
-
-def test_registry_lock_held_by_another_is_one_line(
-    versions: list[Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import fcntl
-
-    from training import store
-
-    monkeypatch.setattr(store, "LOCK_SECONDS", 0.2)
-    with (tmp_path / "mlflow.db.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(RegistryError, match="another process holds"):
-            registry.champion(NAME)
-
-
 # -- fetching ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def fetchable(tmp_path_factory: pytest.TempPathFactory, bundles: list[Path]) -> Iterator[Version]:
+def fetchable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Version]:
     """One version with its artifacts, champion, in a store of the module's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         use_tracking(make_store(tmp_path_factory.mktemp("fetch")))
-        version = make_version(bundles[0])
+        version = make_version(shared_bundle(0))
         registry.settle(version, make_decision(True), against=None)
         import mlflow
 
@@ -597,7 +274,7 @@ def test_fetch_model_keeps_to_the_cache_folder_of_the_user(
 
 
 def test_fetch_model_that_is_not_the_registered_one_is_refused(
-    fetchable: Version, bundles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fetchable: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
@@ -605,7 +282,7 @@ def test_fetch_model_that_is_not_the_registered_one_is_refused(
 
     def swap(**named: Any) -> str:
         fetched: str = fetch(**named)
-        for file in bundles[1].iterdir():
+        for file in shared_bundle(1).iterdir():
             (Path(fetched) / file.name).write_bytes(file.read_bytes())
         return fetched
 

@@ -205,6 +205,22 @@ def test_tracking_place_that_cannot_be_used_is_one_line(uri: str, monkeypatch: p
     assert "\n" not in str(caught.value)
 
 
+def test_tracking_server_that_goes_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers 501 to anything: it is there
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        use_tracking(f"http://127.0.0.1:{server.server_port}")
+    with (
+        pytest.raises(RegistryError, match=r"^experiment 'essais': .* got no answer;[^\n]*$"),
+        start_run(make_config(), **INPUTS),
+    ):
+        pass
+
+
 def test_tracking_default_place_is_not_made_by_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)

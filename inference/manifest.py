@@ -1,0 +1,49 @@
+"""The manifest: what was read, by which model, under which settings, how much came out; all that varies by run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from inference import __version__
+from inference.articles import InputFile
+from inference.bundle import Bundle
+from inference.settings import ScoreSettings
+
+LIBRARIES = ("numpy", "onnxruntime", "pyarrow", "tokenizers")
+
+
+def build_manifest(
+    bundle: Bundle,
+    settings: ScoreSettings,
+    files: Sequence[InputFile],
+    counts: Mapping[str, int],
+    started: datetime,
+    seconds: float,
+    resumed_parts: int,
+) -> dict[str, Any]:
+    """The content of ``manifest.json``; ``seconds`` is this run's time, ``counts`` are the whole job's."""
+    return {
+        "penchant": __version__,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "passages_per_second": round(counts["passages"] / max(seconds, 1e-9), 1),
+        "resumed_parts": resumed_parts,
+        "model": {
+            "name": bundle.name,
+            "sha256": bundle.digest,
+            "max_length": bundle.max_length,
+            "tasks": {task.name: list(task.labels) for task in bundle.tasks},
+            "axes": {task: list(ends) for task, ends in bundle.axes.items()},
+            "facts": bundle.facts,
+        },
+        "settings": settings.model_dump(),
+        "inputs": [{"name": file.name, "bytes": file.size, "sha256": file.sha256()} for file in files],
+        "counts": dict(counts),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
