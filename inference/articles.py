@@ -15,7 +15,7 @@ from inference.dates import parse_date
 from inference.decoding import UNPACK_ERRORS, UnreadableTextError
 from inference.documents import read_document
 from inference.inputs import InputFile, InputList, Skipped, list_inputs, spool_stdin
-from inference.jsonlines import read_json, read_json_lines
+from inference.jsonlines import kind_of, read_json, read_json_lines
 from inference.records import Article, InputError, RawArticle, ReadOptions, Rejected, size_limit_passed
 from inference.tables import read_csv, read_parquet
 
@@ -91,14 +91,14 @@ def _checked(raw: RawArticle, options: ReadOptions) -> Article | Rejected:
     values, notes = raw.values, list(raw.notes)
     given = values.get("id")
     if given is not None and (isinstance(given, bool) or not isinstance(given, str | int | float)):
-        return Rejected(raw.place, f"its id is a {type(given).__name__}", "give a text or a number as id")
+        return Rejected(raw.place, f"its id is {kind_of(given)}", "give a text or a number as id")
     identity = _encodable(str(given).strip()) if given is not None else ""
     identity = identity or raw.place
     text = values.get("text")
     if text is None:
         text = ""
     if not isinstance(text, str):
-        reason = f"its {options.text_column!r} is a {type(text).__name__}, not text"
+        reason = f"its {options.text_column!r} is {kind_of(text)}, not text"
         return Rejected(raw.place, reason, "give the article as text", identity)
     if fault := _text_fault(text, options.max_article_bytes):
         return Rejected(raw.place, *fault, identity)

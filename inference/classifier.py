@@ -52,6 +52,21 @@ def softmax(logits: npt.NDArray[Any], temperature: float) -> npt.NDArray[np.floa
     return shares
 
 
+def kept_tokens(length: int, context: int, limit: int) -> list[int]:
+    """Which of ``length`` tokens a model of ``limit`` tokens reads, special tokens included.
+
+    Of a pair, the end of the ``context`` tokens (those after the opening one) goes first; then, as of a text alone, the
+    end of the text, its closing separator kept.
+    """
+    places = list(range(length))
+    extra = length - limit
+    if extra > 0 and context:
+        stop = 1 + context
+        places = places[: stop - min(extra, context)] + places[stop:]
+    left = len(places) - limit
+    return places[: -left - 1] + places[-1:] if left > 0 else places
+
+
 class Classifier:
     """Scores French texts with an exported model folder.
 
@@ -111,15 +126,11 @@ class Classifier:
         return [self._cut(encoding, encoding.sequence_ids.count(0)) for encoding in encodings]
 
     def _cut(self, encoding: Any, context: int) -> Encoded:
-        """Cut to the model's length: first the end of the ``context`` tokens, then the end of the text."""
-        ids, segments, extra = encoding.ids, encoding.type_ids, len(encoding.ids) - self.bundle.max_length
-        if extra > 0 and context:
-            stop, spared = 1 + context, min(extra, context)
-            ids, segments = ids[: stop - spared] + ids[stop:], segments[: stop - spared] + segments[stop:]
-        left = len(ids) - self.bundle.max_length
-        if left > 0:  # keep the closing separator
-            ids, segments = ids[: -left - 1] + ids[-1:], segments[: -left - 1] + segments[-1:]
-        return Encoded(ids, segments, max(0, extra))
+        kept = kept_tokens(len(encoding.ids), context, self.bundle.max_length)
+        cut = len(encoding.ids) - len(kept)
+        if not cut:
+            return Encoded(encoding.ids, encoding.type_ids, 0)
+        return Encoded([encoding.ids[place] for place in kept], [encoding.type_ids[place] for place in kept], cut)
 
     def batches(self, encoded: Sequence[Encoded]) -> list[Batch]:
         """The batches in which :meth:`logits` runs ``encoded``."""

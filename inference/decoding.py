@@ -1,10 +1,7 @@
 """From bytes on disk to text: unpacking within bounds, and encodings that are detected or refused, never guessed.
 
 UTF-8 (with or without its mark) and UTF-16/32 with a mark are read as they are. Anything else must be detected with
-confidence: among the encodings that French files are found in, exactly one must give text whose accented letters are
-those of French (tested by ``charset-normalizer`` for plausibility, and here for the letters); or else
-``charset-normalizer`` must recognise another language by its letter frequencies. What was detected is told with the
-article; what is not certain is rejected.
+confidence (inference.encodings): what was detected is told with the article; what is not certain is rejected.
 """
 
 from __future__ import annotations
@@ -14,30 +11,20 @@ import codecs
 import gzip
 import io
 import lzma
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from inference.encodings import MIN_FRENCH_SHARE, SAMPLE_BYTES, detect, french_share, has_controls, is_mixture
 from inference.inputs import InputFile
 
 #: What unpacking a damaged file raises.
 UNPACK_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 #: A single line that goes on for longer than this is a bomb or no text: the rest of the file is given up.
 ENDLESS_LINE = 1 << 30
-SAMPLE_BYTES = 1 << 16
 SAVE_AS_UTF8 = "save it as UTF-8"
 
-#: Encodings that French files are found in, besides UTF-8; the first wins where two read the same.
-_FRENCH_ENCODINGS = ("cp1252", "iso8859_15", "mac_roman", "cp850")
-_FRENCH_SIGNS = frozenset("àâäæçéèêëîïôœùûüÿñÀÂÆÇÉÈÊËÎÏÔŒÙÛ«»“”‘’‹›–—…€°§ªº²³·•\xa0\xad")
-_MIN_FRENCH_SHARE = 0.9
-_MIN_LEAD = 0.03
-_MIN_COHERENCE = 0.5
-_MAX_CHAOS = 0.05
-_UTF8_PAIR = re.compile(rb"\xc3[\x80-\xbf]|\xc5[\x92\x93]|\xe2\x80[\x93-\xa6]|\xe2\x82\xac")
-_CONTROL = re.compile(r"[\x80-\x9f]")
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -100,8 +87,7 @@ def open_text_stream(file: InputFile) -> Iterator[tuple[BinaryIO, str | None, st
     ``encoding`` names it; ``fallback`` is the encoding detected from the first lines that are not UTF-8, if any.
     Raises UnreadableTextError for a file that is none of text.
     """
-    with open_unpacked(file) as stream:
-        head = stream.read(4 * SAMPLE_BYTES)
+    head = _head(file)
     refuse_binary(head)
     encoding = _marked(head)
     fallback = None if encoding else detect(head[: head.rfind(b"\n") + 1] or head)
@@ -112,6 +98,18 @@ def open_text_stream(file: InputFile) -> Iterator[tuple[BinaryIO, str | None, st
             if head.startswith(codecs.BOM_UTF8):
                 stream.read(len(codecs.BOM_UTF8))
             yield stream, None, fallback
+
+
+def _head(file: InputFile) -> bytes:
+    """The first bytes of a file; where its packing is damaged, as many as there are."""
+    head = b""
+    with open_unpacked(file) as stream:
+        try:
+            while len(head) < 4 * SAMPLE_BYTES and (more := stream.read(1 << 12)):
+                head += more
+        except UNPACK_ERRORS:
+            return head  # whoever reads the rows will meet the damage, after the rows before it
+    return head
 
 
 def bounded_lines(stream: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
@@ -143,19 +141,14 @@ def decode_line(line: bytes, fallback: str | None) -> tuple[str, str | None]:
         return line.decode("utf-8"), None
     except UnicodeDecodeError:
         refuse_mixture(line)
-    text = None
-    if fallback is not None:
-        try:
-            text = line.decode(fallback)
-        except UnicodeDecodeError:
-            pass
-        else:
-            if _french_share(text) >= _MIN_FRENCH_SHARE:
-                return text, fallback
-    if (encoding := detect(line)) is not None:
-        return line.decode(encoding), encoding
-    if text is not None and not _CONTROL.search(text):
-        return text, fallback
+    usual = None if fallback is None else _decoded(line, fallback)
+    if usual is not None and french_share(usual) >= MIN_FRENCH_SHARE:
+        return usual, fallback
+    encoding = detect(line)
+    if encoding is not None and (text := _decoded(line, encoding)) is not None:
+        return text, encoding
+    if usual is not None and not has_controls(usual):
+        return usual, fallback
     raise UnreadableTextError("it is not UTF-8 and its encoding cannot be told with certainty", SAVE_AS_UTF8)
 
 
@@ -174,18 +167,12 @@ def decode_document(content: bytes, declared: str | None = None) -> tuple[str, s
     except UnicodeDecodeError as error:
         if encoding is not None:
             raise UnreadableTextError(f"it is marked as {encoding} and is not", SAVE_AS_UTF8) from error
-    if declared is not None:
-        try:
-            return content.decode(declared), declared
-        except UnicodeDecodeError:
-            pass  # files often claim wrongly: detect
+    if declared is not None and (text := _decoded(content, declared)) is not None:
+        return text, declared  # where it does not fit, as happens, it is detected
     refuse_mixture(content)
     encoding = detect(content)
-    if encoding is not None:
-        try:
-            return content.decode(encoding), encoding
-        except UnicodeDecodeError:
-            pass
+    if encoding is not None and (text := _decoded(content, encoding)) is not None:
+        return text, encoding
     raise UnreadableTextError("it is not UTF-8 and its encoding cannot be told with certainty", SAVE_AS_UTF8)
 
 
@@ -201,55 +188,15 @@ def refuse_binary(content: bytes) -> None:
 
 def refuse_mixture(content: bytes) -> None:
     """Raise UnreadableTextError where bytes that are not UTF-8 stand beside letters that are."""
-    if _UTF8_PAIR.search(content):
+    if is_mixture(content):
         raise UnreadableTextError("it mixes UTF-8 with another encoding, or was cut inside a letter", SAVE_AS_UTF8)
 
 
-def detect(content: bytes) -> str | None:
-    """The encoding of text that is not UTF-8, or None where it is UTF-8 or not certain.
-
-    Only the lines that are not UTF-8 are looked at, up to SAMPLE_BYTES: they alone tell.
-    """
-    sample = b"\n".join(_foreign_lines(content))
-    if not sample:
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
         return None
-    from charset_normalizer import from_bytes
-
-    french: list[tuple[float, str, str]] = []
-    for match in from_bytes(sample, cp_isolation=list(_FRENCH_ENCODINGS)):
-        text = sample.decode(match.encoding)
-        if _french_share(text) >= _MIN_FRENCH_SHARE:
-            french.append((match.chaos, match.encoding, text))
-    french.sort(key=lambda found: (found[0], _FRENCH_ENCODINGS.index(found[1])))
-    if french:
-        chaos, encoding, text = french[0]
-        rivals = [other for other in french[1:] if other[2] != text]
-        return encoding if all(other[0] - chaos >= _MIN_LEAD for other in rivals) else None
-    best = from_bytes(sample).best()
-    if best is not None and best.coherence >= _MIN_COHERENCE and best.chaos <= _MAX_CHAOS:
-        return best.encoding
-    return None
-
-
-def _french_share(text: str) -> float:
-    """The share of French letters and signs among those beyond ASCII, of which there must be one at least."""
-    signs = [sign for sign in text if sign > "\x7f"]
-    return sum(sign in _FRENCH_SIGNS for sign in signs) / len(signs)
-
-
-def _foreign_lines(content: bytes) -> Iterator[bytes]:
-    """The lines that are neither UTF-8 nor partly so, SAMPLE_BYTES in all."""
-    room = SAMPLE_BYTES
-    for line in content.split(b"\n"):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError:
-            if _UTF8_PAIR.search(line):
-                continue
-            yield line[:room]
-            room -= len(line)
-            if room <= 0:
-                return
 
 
 def _marked(head: bytes) -> str | None:

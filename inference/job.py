@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inference import __version__
-from inference.articles import Article, InputFile, ReadOptions, Rejected, list_inputs, read_articles
+from inference.articles import Article, InputList, ReadOptions, Rejected, list_inputs, read_articles
 from inference.classifier import Classifier, Prediction
 from inference.manifest import build_manifest
 from inference.passages import Passage, split_article, whole_passage
@@ -192,7 +192,7 @@ def write_chunk(
 
 def _close(
     output: Path,
-    files: Sequence[InputFile],
+    files: InputList,
     classifier: Classifier,
     settings: ScoreSettings,
     progress: Progress,

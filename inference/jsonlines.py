@@ -85,7 +85,7 @@ def read_json(file: InputFile, options: ReadOptions) -> Iterator[RawArticle | Re
     for number, item in enumerate(items, start=1):
         place = f"{file.name}:{number}" if isinstance(content, list) else file.name
         if not isinstance(item, dict):
-            yield Rejected(place, f"item {number} is {_kind(item)}, not an object", "write an array of objects")
+            yield Rejected(place, f"item {number} is {kind_of(item)}, not an object", "write an array of objects")
         elif options.text_column not in item:
             lacking.add(number, item)
         else:
@@ -145,7 +145,7 @@ def _parse_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _MalformedError(_fault(error)) from error
     if not isinstance(content, dict):
-        raise _MalformedError(f"is {_kind(content)}, not an object")
+        raise _MalformedError(f"is {kind_of(content)}, not an object")
     return content
 
 
@@ -155,7 +155,8 @@ def _fault(error: ValueError | RecursionError) -> str:
     return f"is not usable JSON ({'it is nested too deep' if isinstance(error, RecursionError) else error})"
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a value is, in words."""
     if value is None:
         return "null"
     kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}

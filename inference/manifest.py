@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 from inference import __version__
-from inference.articles import InputFile
+from inference.articles import InputList
 from inference.bundle import Bundle
 from inference.settings import ScoreSettings
 
@@ -20,7 +20,7 @@ LIBRARIES = ("numpy", "onnxruntime", "pyarrow", "tokenizers")
 def build_manifest(
     bundle: Bundle,
     settings: ScoreSettings,
-    files: Sequence[InputFile],
+    files: InputList,
     counts: Mapping[str, int],
     started: datetime,
     seconds: float,
@@ -43,6 +43,7 @@ def build_manifest(
         },
         "settings": settings.model_dump(),
         "inputs": [{"name": file.name, "bytes": file.size, "sha256": file.sha256()} for file in files],
+        "skipped": [{"name": str(entry.path), "reason": entry.reason} for entry in files.skipped],
         "counts": dict(counts),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},

@@ -16,17 +16,19 @@ from inference.report_articles import Mark
 
 #: Sign, height of the start in a row and shape of the labels of a task without an axis, in order, and round again.
 SHAPES = (
-    ("●", 12, "a3 3 0 1 0 6 0a3 3 0 1 0-6 0z"),
-    ("■", 9, "h6v6h-6z"),
-    ("◆", 12, "l3-4 3 4-3 4z"),
-    ("▲", 15, "l3-6 3 6z"),
-    ("▼", 9, "l3 6 3-6z"),
-    ("▬", 10.5, "h6v3h-6z"),
-    ("◢", 15, "h6v-6z"),
+    ("●", 13, "a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z"),
+    ("■", 10, "h7v6h-7z"),
+    ("◆", 13, "l3.5-4.5 3.5 4.5-3.5 4.5z"),
+    ("▲", 16, "l3.5-7 3.5 7z"),
+    ("▼", 10, "l3.5 7 3.5-7z"),
+    ("▬", 11.5, "h7v3h-7z"),
+    ("◢", 16, "h7v-7z"),
 )
-SMALL_DOT = (12, "a2 2 0 1 0 4 0a2 2 0 1 0-4 0z")
+RING = (13, "m2 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0z")
+#: The scale that every gauge of an index shares; it stands once in the page.
+SCALE = Markup('<path id="scale" class="scale" d="M6 8h108M60 3v10M6 5.5v5M114 5.5v5"/>')
 #: Marks in a row of a strip, the width of a mark and the height of a row.
-STRIP_ROW, STEP, STRIP_HEIGHT = 32, 8, 24
+STRIP_ROW, STEP, STRIP_HEIGHT = 24, 10, 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,11 @@ def looks_of(tasks: Sequence[Task], axes: Mapping[str, tuple[str, str]]) -> dict
             sign, *shape = SHAPES[number % len(SHAPES)]
             side = (1, -1)[axes[task.name].index(label)] if label in axes.get(task.name, ()) else 0
             if pair:
-                looks[task.name][label] = Look(pair[0] + "npm"[side], pair[1][side], side, SMALL_DOT)
+                looks[task.name][label] = Look(pair[0] + "npm"[side], pair[1][side], side, RING)
             else:
                 looks[task.name][label] = Look(f"q{number % len(SHAPES)}", sign, side, (shape[0], shape[1]))
         if task.name in axes:
-            looks[task.name]["mixed"] = Look(f"{pair[0]}x" if pair else "q6", pair[2] if pair else "±", 0, SMALL_DOT)
+            looks[task.name]["mixed"] = Look(f"{pair[0]}x" if pair else "q6", pair[2] if pair else "±", 0, RING)
     return looks
 
 
@@ -66,14 +68,14 @@ def strip(marks: Sequence[Mark], looks: Mapping[str, Look]) -> Markup:
         row, column = divmod(number, STRIP_ROW)
         start, shape = look.shape
         if look.side:
-            height = look.side * (4 + 6 * mark.strength)
-            start, shape = 12 - look.side, f"l3 {-height:.1f} 3 {height:.1f}z"
+            height = round(look.side * (4 + 7 * mark.strength), 1)
+            start, shape = 13 - look.side, f"l3.5 {-height:g} 3.5 {height:g}z"
         path = f"M{column * STEP + 1} {row * STRIP_HEIGHT + start:g}{shape}"
         paths.setdefault(look.colour + (" hollow" if mark.abstained else ""), []).append(path)
     width = min(len(marks), STRIP_ROW) * STEP
     height = -(-len(marks) // STRIP_ROW) * STRIP_HEIGHT
     drawn = "".join(f'<path class="{colour}" d="{"".join(shapes)}"/>' for colour, shapes in paths.items())
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    size = f'width="{width}" height="{height}"'
     return Markup(f'<svg class="strip" {size} aria-hidden="true">{drawn}</svg>')  # noqa: S704  # numbers and class names
 
 
@@ -89,14 +91,12 @@ def gauge(index: float, low: float, high: float, pair: str = "a") -> Markup:
     sign = f"M{x - 4:g} {8 + side * 3.5:g}l4 {-side * 7} 4 {side * 7}z" if side else f"M{x - 3:g} 8a3 3 0 1 0 6 0a3 3 0 1 0-6 0z"
     colour = f"{pair}{'npm'[side]}"
     return _drawing(
-        '<path class="scale" d="M6 8h108M60 3v10M6 5.5v5M114 5.5v5"/>'
-        f'<path class="range {colour}" d="M{left:g} 8H{right:g}"/><path class="{colour} edge" d="{sign}"/>'
+        f'<use href="#scale"/><path class="range {colour}" d="M{left:g} 8H{right:g}"/><path class="{colour} edge" d="{sign}"/>'
     )
 
 
 def _drawing(content: str) -> Markup:
-    frame = '<svg class="gauge" width="120" height="16" viewBox="0 0 120 16" aria-hidden="true">'
-    return Markup(f"{frame}{content}</svg>")  # noqa: S704  # numbers and class names only
+    return Markup(f'<svg class="gauge" aria-hidden="true">{content}</svg>')  # noqa: S704  # numbers and class names only
 
 
 def merit(value: float, low: float | None, high: float | None) -> Markup:

@@ -28,7 +28,6 @@ class Group:
     """
 
     articles: int = 0
-    passages: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     _total: float = 0.0
     _variance: float = 0.0
@@ -36,7 +35,6 @@ class Group:
     def add(self, row: Row, task: Task, axes: Iterable[str]) -> None:
         """Count one article row."""
         self.articles += 1
-        self.passages += row["n_passages"]
         for label in task.labels:
             self.labels[label] += round(row[f"share_{task.column(label)}"] * row["n_passages"])
         if task.name in axes:
@@ -47,7 +45,6 @@ class Group:
     def merge(self, other: Group) -> None:
         """Count the articles of another group here."""
         self.articles += other.articles
-        self.passages += other.passages
         self.labels += other.labels
         self._total += other._total
         self._variance += other._variance
@@ -129,8 +126,16 @@ class Totals:
         for row in rows:
             if not self.articles:
                 self._check(row, self._columns[0], "articles")
+            self._check_labels(row, "articles")
             self._add_article(row)
             yield row
+
+    def _check_labels(self, row: Row, table: str) -> None:
+        for task in self.job.tasks:
+            known = (*task.labels, "mixed") if table == "articles" else task.labels
+            if row[task.name] not in known:
+                fault = f"{row[task.name]!r} as {task.name}, which the manifest does not name"
+                raise ReportError(f"the rows in {self.job.output / table} hold {fault}; score again with --overwrite")
 
     def _add_article(self, row: Row) -> None:
         main, axes = self.job.main, self.job.axes
@@ -155,6 +160,7 @@ class Totals:
         for row in rows:
             if not self.passages:
                 self._check(row, self._columns[1], "passages")
+            self._check_labels(row, "passages")
             self._add_passage(row)
             yield row
 

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from inference.labels import Task
 from inference.paragraphs import paragraph_spans
 from inference.report_articles import own_text
@@ -30,6 +32,11 @@ PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"
 def clean(text: object) -> str:
     """A text of the data for HTML: control characters are made visible."""
     return str(text).translate(PICTURES)
+
+
+def prose(text: str) -> Markup:
+    """A text for the content of an element (not for an attribute), where quotes need no escape: prose is full of them."""
+    return Markup(clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))  # noqa: S704  # escaped here
 
 
 def paragraphs(text: str) -> list[str]:
@@ -78,9 +85,19 @@ def strength(probability: float, task: Task) -> int:
     return max(0, min(3, int(4 * (probability - chance) / (1 - chance))))
 
 
-def all_odds(row: Row, tasks: Sequence[Task]) -> list[str]:
-    """The probabilities of a passage row in percent with one decimal, task by task in the order of their labels."""
-    return [f"{100 * row[task.column(label)]:.1f}".removesuffix(".0") for task in tasks for label in task.labels]
+def all_odds(row: Row, tasks: Sequence[Task]) -> str:
+    """The probabilities of a passage row in percent, task by task in the order of their labels."""
+    return " ".join(f"{100 * row[task.column(label)]:.4g}" for task in tasks for label in task.labels)
+
+
+def label_numbers(row: Row, tasks: Sequence[Task]) -> str:
+    """The number of a passage row's label in each task."""
+    return " ".join(str(task.labels.index(row[task.name])) for task in tasks)
+
+
+def counts_of(row: Row, task: Task) -> list[int]:
+    """How many passages of an article row have each label."""
+    return [round(row[f"share_{task.column(label)}"] * row["n_passages"]) for label in task.labels]
 
 
 def coloured(looks: Mapping[str, Look], counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -122,7 +139,7 @@ def task_words(job: Job, looks: Mapping[str, Mapping[str, Look]], words: Wording
         {
             "name": words.named("task", task.name),
             "labels": [
-                [words.named("label", f"{task.name}/{label}"), looks[task.name][label].colour, looks[task.name][label].sign]
+                [words.named("label", f"{task.name}/{label}"), looks[task.name][label].colour]
                 for label in task.labels
             ],
         }
@@ -140,8 +157,8 @@ def environment_for(job: Job, words: Wording) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"clean": clean, "paragraphs": paragraphs, "digest": script_digest}
-    shapes = (own_text, all_odds, coloured, reach_of, spread_rows, spread_stacks, doubt_stacks, strength)
+    environment.filters |= {"clean": clean, "prose": prose, "paragraphs": paragraphs, "digest": script_digest}
+    shapes = (counts_of, own_text, all_odds, label_numbers, coloured, reach_of, spread_rows, spread_stacks, doubt_stacks, strength)
     environment.globals |= {shape.__name__: shape for shape in shapes}
     environment.globals |= {
         "w": words,
@@ -151,7 +168,6 @@ def environment_for(job: Job, words: Wording) -> Environment:
         "code": report_wording,
         "job": job,
         "looks": looks,
-        "signs": [looks[task.name][label].sign for task in job.tasks for label in task.labels],
         "task_words": task_words(job, looks, words),
         "style": (TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "script": (TEMPLATES / "report.js").read_text(encoding="utf-8"),

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from inference.labels import Task
 
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = ("fr", "en")
@@ -37,6 +40,11 @@ def signed(value: float) -> str:
     return "i" + (text[1:] if float(text) == 0 else text)
 
 
+def band(low: float, high: float) -> str:
+    """Code of an interval of an index."""
+    return f"b{signed(low)[1:]},{signed(high)[1:]}"
+
+
 def share(part: float, whole: float = 1.0) -> str:
     """Code of a share in whole percent; what would round to 0 or 100 and is neither says so."""
     percent = 100 * part / whole if whole else 0.0
@@ -44,7 +52,7 @@ def share(part: float, whole: float = 1.0) -> str:
         return "p<1"
     if 99.5 <= percent < 100:
         return "p>99"
-    return f"p{percent:.0f}"
+    return f"p{int(percent + 0.5)}"
 
 
 def ratio(value: float) -> str:
@@ -71,6 +79,7 @@ class Wording:
         self._kinds: dict[str, Callable[[str], str]] = {
             "c": self._count,
             "i": lambda value: self._decimal(value.replace("-", "−")),
+            "b": lambda value: self._decimal(value.replace("-", "−").replace(",", " … ")),
             "p": lambda value: self.phrases["percent"].replace("{n}", value),
             "r": self._decimal,
             "d": self._day,
@@ -103,7 +112,7 @@ class Wording:
         """A phrase with its codes written out; one with two forms takes the one for the number ``n``."""
         found = self.phrases[key]
         if isinstance(found, list):
-            found = found[0 if int(codes["n"][1:]) <= self.phrases["singular_up_to"] else 1]
+            found = found[0 if int(codes["n"][1:]) in self.phrases["singular"] else 1]
         return _PLACE.sub(lambda match: self.written(codes[match[1]]), found)
 
     def text(self, key: str, **codes: str) -> Markup:
@@ -112,16 +121,21 @@ class Wording:
 
     def source(self, key: str, **codes: str) -> Markup:
         """The attributes from which the page can write a phrase again."""
-        values = Markup(' data-a="{}"').format(json.dumps(codes, ensure_ascii=False)) if codes else ""
+        values = Markup(' data-a="{}"').format(urlencode(codes, quote_via=quote, safe=",:/ ")) if codes else ""
         return Markup('data-t="{}"{}').format(key, values)
 
-    def value(self, code: str) -> Markup:
+    def value(self, code: str, css: str = "") -> Markup:
         """A number or a date as an element that the page can write again."""
-        return Markup('<span data-v="{}">{}</span>').format(code, self.written(code))
+        return Markup('<span{} data-v="{}">{}</span>').format(_class(css), code, self.written(code))
 
     def attribute(self, name: str, key: str) -> Markup:
         """An attribute whose value is a phrase."""
         return Markup('{}="{}" data-k="{}:{}"').format(name, self.phrase(key), name, key)
+
+    def told(self, task: Task, counts: Sequence[int]) -> str:
+        """How often each label of a task was given, in words."""
+        names = [self.written(self.named("label", f"{task.name}/{label}")) for label in task.labels]
+        return ", ".join(f"{self.written(count(n))} {name}" for n, name in zip(counts, names, strict=True))
 
     def key(self, kind: str, name: str) -> str | None:
         """The key of what is known under this name, else None: names of tasks, labels and metrics are data."""
@@ -136,10 +150,16 @@ class Wording:
         key = self.key(kind, name)
         return f"k{key}" if key else literal(_plain(name))
 
-    def name(self, kind: str, name: str) -> Markup:
+    def name(self, kind: str, name: str, css: str = "") -> Markup:
         """A task, label (``task/label``), metric or other name: in words where it is known, else as it is."""
         key = self.key(kind, name)
-        return self.text(key) if key else escape(_plain(name))
+        if not key:
+            return Markup("<span{}>{}</span>").format(_class(css), _plain(name))
+        return Markup("<span{} {}>{}</span>").format(_class(css), self.source(key), self.phrase(key))
+
+
+def _class(css: str) -> Markup:
+    return Markup(' class="{}"').format(css) if css else Markup("")
 
 
 def _plain(name: str) -> str:

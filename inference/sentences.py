@@ -21,7 +21,10 @@ _CLOSING = re.compile(r"[\s»”’)\]\}.,;:!?…]*")
 _ALWAYS = (
     r"M|MM|Mme|Mmes|Mlle|Mlles|Mr|Mgr|Me|Dr|Drs|Pr|Prof|St|Ste|Sté|cf|Cf|p\.\s*ex|av|bd|boul|éd|env|c\.-à-d|vs|resp"
 )
-_BEFORE_NUMBER = r"art\.\s*[LRDA]|art|Art|al|p|pp|vol|chap|fig|no|nos|n|n°|s|t|l|janv|févr|avr|juil|sept|oct|nov|déc|réf|tél|h|min|arr"
+_BEFORE_NUMBER = (
+    r"art\.\s*[LRDA]|art|Art|al|p|pp|vol|chap|fig|no|nos|n|n°|s|t|l|réf|tél|h|min|arr"
+    r"|janv|févr|avr|juil|sept|oct|nov|déc"
+)
 _ABBREVIATION = re.compile(rf"(?:^|[\s(«“\"'’\[])(?:{_ALWAYS})\.\s*\Z")
 _NUMBERED = re.compile(rf"(?:^|[\s(«“\"'’\[\d])(?:{_BEFORE_NUMBER})\.\s*\Z")
 _NUMBER = re.compile(r"\d|[IVXLC]+\b(?!['’])|[LRD]\.?\s?\d")

@@ -25,8 +25,9 @@ QUOTE_FIELDS = "quote fields that hold quotes, delimiters or line breaks, and do
 def read_csv(file: InputFile, options: ReadOptions) -> Iterator[RawArticle | Rejected]:
     """One article a row, under a header; the delimiter is the one of DELIMITERS that cuts out the text's column.
 
-    A row that cannot be right (an unclosed quote, more or fewer fields than the header) is rejected alone, and
-    reading goes on at the line after its first. Raises UnreadableTextError where the whole file is no text.
+    A row that cannot be right (a quote left open or alone, more or fewer fields than the header) is rejected alone;
+    after a quote that is left open, reading goes on at the line after its first. Raises UnreadableTextError where the
+    whole file is no text.
     """
     with open_text_stream(file) as (stream, encoding, fallback):
         lines = _Lines(file.name, stream, options.max_article_bytes, fallback)
@@ -48,8 +49,10 @@ def read_csv(file: InputFile, options: ReadOptions) -> Iterator[RawArticle | Rej
             elif isinstance(row, str):
                 yield Rejected(lines.place, row, QUOTE_FIELDS)
             elif row and len(row) != len(columns):
-                reason = f"the row has {len(row)} fields under a header of {len(columns)}"
+                reason = f"{lines.extent} has {len(row)} fields under a header of {len(columns)}"
                 yield Rejected(lines.place, reason, QUOTE_FIELDS)
+            elif row and lines.quotes % 2:
+                yield Rejected(lines.place, f"{lines.extent} holds a quote that has no other", QUOTE_FIELDS)
             elif row:
                 values = values_by_role(dict(zip(columns, row, strict=True)), options)
                 yield RawArticle(lines.place, values, lines.encoding or encoding)
@@ -93,6 +96,17 @@ class _Lines:
     def place(self) -> str:
         """Where the row begins."""
         return f"{self._name}:{self._row[0].number}"
+
+    @property
+    def extent(self) -> str:
+        """The row in words, with its lines where they are several."""
+        first, last = self._row[0].number, self._row[-1].number
+        return "the row" if first == last else f"the row of lines {first} to {last}"
+
+    @property
+    def quotes(self) -> int:
+        """How many quotes the row holds; in a sound row they are even."""
+        return sum(line.text.count('"') for line in self._row)
 
     @property
     def encoding(self) -> str | None:

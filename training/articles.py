@@ -20,7 +20,7 @@ PUSHES = (0.2, 0.25, 0.3, 0.34, 0.4, 0.45, 0.5, 0.6)
 
 
 def article_gold(examples: Sequence[Example], task: str, config: TaskConfig) -> Articles:
-    """The articles whose gold label stands in the rows' facet ``article_<task>``; the gold index is from gold passages."""
+    """The articles whose gold label stands in the facet ``article_<task>``; the gold index is of the gold passages."""
     articles = [example.facets.get(ARTICLE) for example in examples]
     positions = [int(example.facets.get(POSITION) or 0) for example in examples]
     label: dict[str, str] = {}
@@ -52,7 +52,7 @@ def aggregate_by(rule: ArticleRule, config: TaskConfig) -> Aggregate:
 def choose_rule(
     scored: Mapping[str, Scored], gold: Mapping[str, Articles], task: str, config: TaskConfig
 ) -> tuple[ArticleRule, float | None]:
-    """The rule of the grid that is right on most articles of the given splits, and its accuracy; ties go to the default.
+    """The rule of the grid that is right on most articles of the splits, and its accuracy; ties go to the default.
 
     Without articles: the default rule and None.
     """

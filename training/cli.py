@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from training.ledger import LedgerLine
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 
@@ -121,6 +125,84 @@ def evaluate(
     except (ModelError, CorpusError) as error:
         fail(str(error))
     typer.echo(json.dumps(report, ensure_ascii=False) if as_json else text)
+
+
+@app.command("join-debates", epilog="Example:\n\n    penchant-train join-debates text/ runs/debates.jsonl")
+def join_debates(
+    text: Annotated[Path, typer.Argument(help="Folder of the debates' text: a paragraph a line, .txt or .txt.xz.")],
+    target: Annotated[Path, typer.Argument(help="JSON lines to write.")],
+) -> None:
+    """Join the shipped labels of real debates to a copy of their text."""
+    from training.corpus import CorpusError
+    from training.debates import join_debates as do_join
+
+    try:
+        typer.echo(f"{do_join(text, target):,} labelled paragraphs in {target}")
+    except CorpusError as error:
+        fail(str(error), BAD_USAGE)
+
+
+@app.command()
+def encoder(
+    checkpoint: Annotated[Path, typer.Argument(help="A fine-tuned checkpoint.")],
+    target: Annotated[Path, typer.Argument(help="Folder for its encoder.")],
+) -> None:
+    """Write the encoder of a fine-tuned checkpoint, without its heads, in half precision."""
+    from training.finetune import strip_head
+
+    strip_head(checkpoint, target)
+    typer.echo(target)
+
+
+Name = Annotated[str, typer.Option("--name", help="The registered model.")]
+Store = Annotated[str, typer.Option("--tracking-uri", help="MLflow store; MLFLOW_TRACKING_URI wins.")]
+DEFAULT_NAME, DEFAULT_STORE = "penchant-stance", "sqlite:///mlruns/mlflow.db"
+
+
+@app.command(epilog="Example:\n\n    penchant-train promote 7 --reason 'asked for by the desk'")
+def promote(
+    version: Annotated[int, typer.Argument(help="The version to make champion.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the ledger.")],
+    force: Annotated[bool, typer.Option("--force", help="Even though the gate refused it.")] = False,
+    name: Name = DEFAULT_NAME,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Make a registered version the champion."""
+    from training import promotion
+
+    _print_lines(store, lambda: [promotion.promote(name, version, reason=reason, force=force)])
+
+
+@app.command(epilog="Example:\n\n    penchant-train rollback --reason 'wrong on customs texts'")
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the ledger.")],
+    name: Name = DEFAULT_NAME,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Put the former champion back."""
+    from training import promotion
+
+    _print_lines(store, lambda: [promotion.rollback(name, reason=reason)])
+
+
+@app.command()
+def history(name: Name = DEFAULT_NAME, store: Store = DEFAULT_STORE) -> None:
+    """Print the ledger: every promotion, refusal and rollback, who decided, when and why."""
+    from training import promotion
+
+    _print_lines(store, lambda: promotion.history(name))
+
+
+def _print_lines(store: str, act: Callable[[], Sequence[LedgerLine]]) -> None:
+    from training.store import RegistryError, use_tracking
+
+    try:
+        use_tracking(store, create=False)
+        for line in act():
+            broken = "" if line.intact else "  [changed after it was written]"
+            typer.echo(f"{line.when}  {line.what:<12} version {line.version}  by {line.who}: {line.reason}{broken}")
+    except RegistryError as error:
+        fail(str(error))
 
 
 def main() -> None:

@@ -81,7 +81,8 @@ class SplitConfig(Strict):
 class DataConfig(Strict):
     """The corpus: a file (.jsonl, .csv, .parquet), a folder of them, or a ``datasets`` folder saved to disk.
 
-    ``augmented`` rows join the training split alone. ``files`` maps a split to its file instead of ``path``.
+    ``augmented`` rows join the training split alone. ``files`` maps a split to its file instead of ``path``. ``accept``
+    names findings of the corpus check that are known and lived with: they warn instead of stopping the run.
     """
 
     path: Path | None = None
@@ -90,6 +91,7 @@ class DataConfig(Strict):
     columns: Columns = Columns()
     split: SplitConfig = SplitConfig()
     facets: list[str] = ["topic", "genre", "source_kind"]
+    accept: list[str] = []
     invariance: list[str] = ["actor-swap", "figure-swap", "synonym-swap", "typography"]
 
     @model_validator(mode="after")
@@ -148,9 +150,6 @@ class ExportConfig(Strict):
 
     folder: Path | None = None
     max_logit_difference: Annotated[float, Field(gt=0)] = 1e-3
-    int8: bool = True
-    int8_min_agreement: Annotated[float, Field(gt=0, le=1)] = 0.995
-    int8_max_f1_loss: Annotated[float, Field(ge=0)] = 0.003
 
 
 class RegistryConfig(Strict):

@@ -1,4 +1,4 @@
-"""Annotated data: loading (any format ``datasets`` reads), labels to indices, splits by group. Checks: corpus_checks."""
+"""Annotated data: loading any format that ``datasets`` reads, labels to indices, splits by group."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ def split_by_group(examples: Sequence[Example], data: DataConfig) -> list[Exampl
     np.random.default_rng(data.split.seed).shuffle(groups)
     tests = round(len(groups) * data.split.test_share)
     validations = round(len(groups) * data.split.validation_share)
-    where = {group: data.split.tests[0] for group in groups[:tests]}
-    where |= {group: data.split.validation for group in groups[tests : tests + validations]}
+    where = dict.fromkeys(groups[:tests], data.split.tests[0])
+    where |= dict.fromkeys(groups[tests:tests + validations], data.split.validation)
     return [replace(example, split=where.get(example.group, data.split.train)) for example in examples]
 
 

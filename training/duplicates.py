@@ -32,7 +32,7 @@ _VARIANTS = str.maketrans(
     | dict.fromkeys("«»“”„‟″‹›", '"')
     | dict.fromkeys("‐‑‒–—―−", "-")
     | dict.fromkeys(INVISIBLE, "")
-    | {"œ": "oe", "æ": "ae"}
+    | {"…": "...", "œ": "oe", "æ": "ae"}
 )
 _UNSEEN = re.compile(f"[\u0300-\u036f{INVISIBLE}]+")
 _BESIDE_PUNCTUATION = re.compile(r"\s+(?=[^\w\s])|(?<=[^\w\s])\s+")
@@ -59,14 +59,15 @@ def fold(text: str) -> str:
 
     Accents, words and punctuation stay: a question is no copy of its answer.
     """
-    plain = unicodedata.normalize("NFKC", text.translate(_VARIANTS)).casefold().translate(_VARIANTS)
+    plain = unicodedata.normalize("NFC", text.translate(_VARIANTS)).casefold().translate(_VARIANTS)
     return _BESIDE_PUNCTUATION.sub("", " ".join(unicodedata.normalize("NFC", plain).split()))
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in small letters without accents: what near copies and phrases are compared by."""
     letters = _UNSEEN.sub("", unicodedata.normalize("NFKD", text.casefold()))
-    return _WORD.findall(letters.replace("œ", "oe").replace("æ", "ae"))
+    letters = letters.replace("œ", "oe").replace("æ", "ae").replace("ʼ", "'")  # the last one counts as a letter
+    return _WORD.findall(letters)
 
 
 def shingles_of(words: Sequence[str]) -> frozenset[int]:

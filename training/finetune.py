@@ -20,6 +20,7 @@ from transformers import (
     set_seed,
 )
 
+from inference.classifier import kept_tokens
 from inference.labels import id2label_from_tasks
 from training.config import RunConfig
 from training.corpus import Example
@@ -33,12 +34,13 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
     def __init__(self, examples: Sequence[Example], tokenizer: Any, tasks: Sequence[str], max_length: int) -> None:
         self.rows: list[dict[str, Any]] = []
         for example in examples:
-            if example.pair is None:
-                encoded = tokenizer(example.text, truncation=True, max_length=max_length)
-            else:  # the pair is context: it is what gives way when both are too long
-                encoded = tokenizer(example.pair, example.text, truncation="only_first", max_length=max_length)
+            # Cut by the code that scores: training must see of a pair what scoring will see.
+            encoded = tokenizer(*([example.text] if example.pair is None else [example.pair, example.text]))
+            context = 0 if example.pair is None else encoded.sequence_ids().count(0)
+            kept = kept_tokens(len(encoded["input_ids"]), context, max_length)
+            inputs = {name: [values[place] for place in kept] for name, values in encoded.items()}
             labels = [example.gold[task] if example.gold[task] >= 0 else -100 for task in tasks]
-            self.rows.append({**encoded, "labels": labels})
+            self.rows.append({**inputs, "labels": labels})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,6 +56,7 @@ class Collate:
         self.tokenizer = tokenizer
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Tensors of shape (rows, width), and labels of shape (rows, tasks)."""
         inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
         batch: dict[str, torch.Tensor] = self.tokenizer.pad(inputs, return_tensors="pt", pad_to_multiple_of=8)
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
@@ -67,7 +70,7 @@ def task_loss(config: RunConfig) -> Callable[..., torch.Tensor]:
         start += len(task.labels)
     entropy = nn.CrossEntropyLoss(ignore_index=-100, label_smoothing=config.train.label_smoothing)
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    def loss(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
         logits: torch.Tensor = outputs["logits"].float()
         total = logits.new_zeros(())
         for number, (columns, weight) in enumerate(parts):
@@ -130,7 +133,9 @@ class MetricsToCaller(TrainerCallback):
     def __init__(self, log: Callable[[int, dict[str, float]], None]) -> None:
         self.log = log
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(self, *positional: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Called by the Trainer with (arguments, state, control) and its row."""
+        state = positional[1]
         numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, (int, float))}
         self.log(int(state.global_step), numbers)
 
@@ -188,7 +193,8 @@ def finetune(
     )
     trainer.train()
     checkpoint = folder / "checkpoint"
-    model.save_pretrained(checkpoint)
+    # Half precision on disk: half the bytes, and the exported graph holds these very weights.
+    model.half().save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
     return checkpoint
 
@@ -208,3 +214,17 @@ def macro_f1_by_task(config: RunConfig) -> Callable[[Any], dict[str, float]]:
         return scores
 
     return compute
+
+
+def strip_head(checkpoint: Path, target: Path) -> None:
+    """Write the encoder of a fine-tuned classifier as a half-precision checkpoint of its own, with its tokenizer."""
+    from transformers import AutoModel
+
+    model: Any = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
+    for name in ("classifier_dropout", "mlp_dropout", "embedding_dropout"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, 0.0)
+    for name in ("id2label", "label2id", "problem_type"):
+        setattr(model.config, name, None)
+    model.half().save_pretrained(target)
+    open_tokenizer(str(checkpoint)).save_pretrained(target)

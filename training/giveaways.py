@@ -54,7 +54,7 @@ def length_cues(texts: Sequence[Sequence[str]]) -> Cues:
     """Which tenth of the lengths a text, given as its words, falls into."""
     counts = np.array([len(words) for words in texts])
     edges = np.unique(np.quantile(counts, np.arange(0.1, 0.95, 0.1)).astype(np.int64))
-    between = [f"{low + 1}–{high} words" for low, high in pairwise(edges)]
+    between = [f"{low + 1}–{high} words" if high > low + 1 else f"{high} words" for low, high in pairwise(edges)]
     names = [f"up to {edges[0]} words", *between, f"over {edges[-1]} words"]
     return [[names[place]] for place in np.searchsorted(edges, counts, side="left")]
 

@@ -59,8 +59,8 @@ class Champion(NamedTuple):
 class LedgerLine:
     """One line. ``when`` is UTC, ISO 8601; ``version`` None is no champion at all; ``former`` is the champion before.
 
-    ``who`` is the user name of the writing process. ``sha256`` is over all the fields before it, ``previous`` is that of
-    the line before; ``intact`` says whether both are right.
+    ``who`` is the user name of the writing process. ``sha256`` is over all the fields before it, ``previous`` is that
+    of the line before; ``intact`` says whether both are right.
     """
 
     number: int

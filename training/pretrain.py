@@ -147,7 +147,9 @@ class Pretraining:
         nn.Module.to(self.model, self.device)
         if embeddings is not None:
             with torch.no_grad():
-                self.model.get_input_embeddings().weight[: len(embeddings)].copy_(embeddings)
+                table = self.model.get_input_embeddings().weight
+                assert isinstance(table, torch.Tensor)
+                table[: len(embeddings)].copy_(embeddings)
         self.optimizers = build_optimizers(self.model, recipe)
         self.mask_id = piece_id(tokenizer, "[MASK]")
         size = int(self.model.config.vocab_size)
@@ -235,7 +237,7 @@ class Pretraining:
     def held_out_loss(self) -> dict[str, float]:
         """Mean loss in nats a hidden piece on the held-out windows, a source and all together (mask rate 0.15)."""
         sums: dict[str, list[float]] = defaultdict(list)
-        self.model.eval()
+        self.model.train(False)
         with torch.no_grad():
             for number, (name, ids) in enumerate(self.windows.held_out(self.recipe.batch_size)):
                 sums[name].append(self._loss(torch.from_numpy(ids), 0.15, number).item())

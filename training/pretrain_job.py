@@ -1,6 +1,6 @@
 """The job around the pre-training loop: text, tokenizer, shards, MLflow, and the encoder as a checkpoint.
 
-The loop itself (``training.pretrain``) knows none of this, so that it also runs where neither ``datasets`` nor MLflow is.
+The loop itself (``training.pretrain``) knows none of this, so that it also runs without ``datasets`` and MLflow.
 """
 
 from __future__ import annotations
@@ -160,12 +160,15 @@ class _tracked:  # noqa: N801  # used as a context manager
             return self.record
         import mlflow
 
-        from training.store import use_tracking
+        from training.store import experiment_id, use_tracking
 
         use_tracking(uri)
-        mlflow.set_experiment("penchant-pretraining")
         known = self.config.work / "mlflow-run"
-        run = mlflow.start_run(known.read_text() if known.exists() else None, run_name=self.config.name)
+        run = mlflow.start_run(
+            known.read_text() if known.exists() else None,
+            experiment_id=experiment_id("penchant-pretraining"),
+            run_name=self.config.name,
+        )
         if not known.exists():
             known.write_text(run.info.run_id)
             mlflow.log_params(self.config.recipe.model_dump())

@@ -128,7 +128,7 @@ def length_findings(examples: Sequence[Example], config: RunConfig) -> list[Find
         mend = "remove them unless such texts are to be scored"
         found.append(Finding("warn", "short-text", what, tuple(short), mend))
     if long:
-        what = f"texts of more than {limit / TOKENS_A_WORD:.0f} words, of which about {limit} tokens are read: {len(long):,}"
+        what = f"texts of more than {limit / TOKENS_A_WORD:.0f} words, of which {limit} tokens are read: {len(long):,}"
         found.append(Finding("warn", "long-text", what, tuple(long), "raise model.max_length or split them"))
     return found
 

@@ -1,4 +1,4 @@
-"""A retraining run, its steps in order: check, split, train, calibrate, evaluate, export, register, compare, promote."""
+"""A retraining run, its steps in order: check, train, export, calibrate, evaluate, register, compare, promote."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(config: RunConfig, say: Say = print) -> RunResult:
     say(f"corpus {digest[:12]}: " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))
     use_tracking(config.registry.tracking_uri)
     steps = Steps(config.work / config.name, say)
-    with start_run(config, corpus_digest=digest, split_sizes=sizes, parameters=flat(config)) as tracked:
+    with start_run(config, corpus_digest=digest, split_sizes=sizes) as tracked:
         candidates = []
         for seed in config.seeds:
             with tracked.seed(seed) as log:
@@ -94,21 +94,6 @@ def run(config: RunConfig, say: Say = print) -> RunResult:
             shutil.copytree(bundle, config.export.folder)
             say(f"model folder written to {config.export.folder}")
     return RunResult(report, bundle, decision, folder)
-
-
-def flat(config: RunConfig) -> dict[str, Any]:
-    """The configuration as dotted keys, for the tracker."""
-    found: dict[str, Any] = {}
-
-    def walk(prefix: str, content: Any) -> None:
-        if isinstance(content, dict) and content:
-            for key, value in content.items():
-                walk(f"{prefix}.{key}" if prefix else key, value)
-        else:
-            found[prefix] = content
-
-    walk("", config.model_dump(mode="json"))
-    return found
 
 
 def train_candidate(
@@ -274,8 +259,10 @@ def register_and_decide(
     """Register the challenger, score the champion on the same rows with the same code, decide, settle."""
     from training import promotion, registry
 
-    first_test = splits[config.data.split.tests[0]]
-    version = registry.register(tracked, bundle, [example.text for example in first_test[:3]])
+    # The input example travels with the model: two sentences of nobody's corpus.
+    examples = ["La fédération salue la levée des quotas.", "Le décret a été publié mardi."]
+    pairs = ["Faut-il lever les quotas ?"] * 2 if config.data.columns.pair else None
+    version = registry.register(tracked, bundle, examples, pairs)
     champion = promotion.champion(config.registry.model)
     against = champion_evidence(config, splits, registry.fetch_model(champion.uri)) if champion else None
     decision = decide(evidence, against, config.gate)

@@ -75,7 +75,7 @@ def build_tokenizer(documents: Iterable[str], vocabulary: int) -> Tokenizer:
     Case and accents are kept; curly apostrophes and unbreakable spaces are folded; elisions are split off the
     word that follows; digits stand alone. A piece that begins a word begins with ``▁``.
     """
-    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="[UNK]"))  # noqa: S106  # a token, no password
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.NFC(),

@@ -13,10 +13,11 @@
   const remember = (name, value) => { try { localStorage.setItem("penchant." + name, value); } catch { /* see above */ } };
 
   // Words: the same rules as the module that wrote the page.
-  const decimal = (text) => text.replace(".", say().decimal);
+  const decimal = (text) => text.replaceAll(".", say().decimal);
   const kinds = {
     c: (text) => text.replace(/\B(?=(\d{3})+$)/g, say().thousands),
     i: (text) => decimal(text.replace("-", "−")),
+    b: (text) => decimal(text.replaceAll("-", "−").replace(",", " … ")),
     p: (text) => say().percent.replace("{n}", text),
     r: decimal,
     d: (text) => {
@@ -31,12 +32,16 @@
   const written = (code) => kinds[code[0]](code.slice(1));
   const phrase = (key, codes = {}) => {
     let found = say()[key];
-    if (Array.isArray(found)) found = found[Number(codes.n.slice(1)) <= say().singular_up_to ? 0 : 1];
+    if (Array.isArray(found)) found = found[say().singular.includes(Number(codes.n.slice(1))) ? 0 : 1];
     return found.replace(/\{(\w+)\}/g, (_, name) => written(codes[name]));
   };
   const writeAll = () => {
-    for (const node of all("[data-t]")) node.textContent = phrase(node.dataset.t, JSON.parse(node.dataset.a || "{}"));
+    for (const node of all("[data-t]")) node.textContent = phrase(node.dataset.t, Object.fromEntries(new URLSearchParams(node.dataset.a)));
     for (const node of all("[data-v]")) node.textContent = written(node.dataset.v);
+    for (const node of all("[data-c]")) {
+      const counts = node.dataset.c.split(" ");
+      node.textContent = tasks[0].labels.map(([label], place) => `${written("c" + counts[place])} ${written(label)}`).join(", ");
+    }
     for (const node of all("[data-k]")) {
       const [name, key] = node.dataset.k.split(":");
       node.setAttribute(name, phrase(key));
@@ -44,7 +49,7 @@
   };
   const put = (node, key, codes = {}) => {
     node.dataset.t = key;
-    node.dataset.a = JSON.stringify(codes);
+    node.dataset.a = new URLSearchParams(codes).toString();
     node.textContent = phrase(key, codes);
   };
   const languages = all("[data-lang]");
@@ -104,6 +109,11 @@
     put(find("#found"), shown ? "found" : "found.none", { n: "c" + shown });
   }
   if (table) {
+    // The phone's layout takes the table apart; its roles keep it a table for those who do not see it.
+    const roles = { table: [table], rowgroup: [table.tHead, table.tBodies[0]], row: [...table.rows], columnheader: heads };
+    for (const [role, nodes] of Object.entries({ ...roles, cell: all("tbody td", table) })) {
+      for (const node of nodes) node.setAttribute("role", role);
+    }
     const option = (value, ...nodes) => {
       const made = document.createElement("option");
       made.value = value;
@@ -161,28 +171,42 @@
     made.append(...content);
     return made;
   };
-  const coded = (code) => {
+  const coded = (code, style = "") => {
     const made = make("span", written(code));
-    made.dataset.v = code;
+    if (code[0] === "k") made.dataset.t = code.slice(1); else made.dataset.v = code;
+    made.className = style;
     return made;
   };
   const share = (value) => "p" + (value > 0 && value < 0.5 ? "<1" : value >= 99.5 && value < 100 ? ">99" : Math.round(value));
+  const grouped = (details) => {
+    const odds = details.dataset.p.split(" ").map(Number);
+    return tasks.map((task) => odds.splice(0, task.labels.length));
+  };
+  for (const details of all("details.odds")) {
+    details.dataset.p = find("p", details).textContent;
+    const chosen = details.dataset.l.split(" ").map(Number);
+    const odds = grouped(details);
+    const unsure = details.parentElement.classList.contains("unsure");
+    find("summary", details).replaceChildren(...tasks.map((task, place) => {
+      const [label, colour] = task.labels[chosen[place]];
+      const line = make("span", coded(label, "label " + colour), " ", coded(share(odds[place][chosen[place]])));
+      if (unsure && !place) line.append(" ", coded("kabstained", "tag"));
+      return line;
+    }));
+  }
   document.addEventListener("toggle", (event) => {
-    const raw = event.target.matches?.("details.odds") && find(".raw", event.target);
+    const raw = event.target.matches?.("details.odds") && find("p", event.target);
     if (!raw) return;
-    const values = raw.dataset.p.split(" ").map(Number);
-    const drawn = document.createDocumentFragment();
-    for (const task of tasks) {
-      drawn.append(make("h4", coded(task.name)));
-      for (const [label, colour, sign] of task.labels) {
-        const value = values.shift();
-        const line = make("div", make("span", sign + " ", coded(label)), coded(share(value)));
-        line.className = "odd " + colour;
-        line.style.setProperty("--w", value + "%");
-        drawn.append(line);
-      }
-    }
-    raw.replaceWith(drawn);
+    const odds = grouped(event.target);
+    raw.replaceWith(...tasks.map((task, place) => {
+      const lines = task.labels.map(([label, colour], number) => {
+        const line = make("li", coded(label, "label " + colour), coded(share(odds[place][number]), "number"));
+        line.className = colour;
+        line.style.setProperty("--w", odds[place][number] + "%");
+        return line;
+      });
+      return make("div", coded(task.name), make("ul", ...lines));
+    }));
   }, true);
 
   find(".controls").hidden = false;

@@ -158,7 +158,7 @@ def test_score_never_clears_a_folder_that_is_not_a_job(penchant: Run, tmp_path: 
     assert (tmp_path / "out" / "thesis.txt").read_text() == "dix ans de travail"
 
 
-# -- bad input: one line that says what, where and the mend; the good rows come out --------------------------------------
+# -- bad input: one line that says what, where and the mend; the good rows come out ---------------------------------
 
 
 def spoil_bad_line(folder: Path, rows: list[dict[str, Any]]) -> None:

@@ -61,15 +61,11 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**kept, "MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def load_alone(model: str, columns: dict[str, Any], environment: dict[str, str], folder: Path) -> Any:
-    command = [sys.executable, "-c", ALONE, model, json.dumps(columns)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_served_model_needs_scoring_dependencies_alone(champion: dict[str, str], tmp_path: Path) -> None:
-    found = load_alone(f"models:/{NAME}@champion", {"text": TEXTS}, champion, tmp_path)
+    command = [sys.executable, "-c", ALONE, f"models:/{NAME}@champion", json.dumps({"text": TEXTS})]
+    done = subprocess.run(command, cwd=tmp_path, env=champion, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     assert found["inference"].endswith("/code/inference/__init__.py")
     expected = Classifier.load(shared_bundle(0)).predict(TEXTS)
     for answer, prediction in zip(found["answers"], expected, strict=True):
@@ -82,20 +78,21 @@ def test_served_model_needs_scoring_dependencies_alone(champion: dict[str, str],
 
 
 def test_served_model_of_another_task_reads_the_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    import pandas as pd
+
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    uri = make_store(tmp_path / "mlruns")
-    use_tracking(uri)
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # MLflow puts the model's code there
+    use_tracking(make_store(tmp_path / "mlruns"))
     bundle = make_bundle(tmp_path / "paire", 5, {"position": ["pour", "contre"]})
     version = make_version(bundle)
     pairs = ["les quotas", None, "le port"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
-    found = load_alone(version.uri, {"text": TEXTS, "pair": pairs}, environment, tmp_path)
+    found = mlflow.pyfunc.load_model(version.uri).predict(pd.DataFrame({"text": TEXTS, "pair": pairs}))
     expected = Classifier.load(bundle).predict(TEXTS, [pair or "" for pair in pairs])
-    assert [row["position"] for row in found["answers"]] == [one["position"] for one in expected]
-    assert [row["n_tokens"] for row in found["answers"]] == [one.n_tokens for one in expected]
-    assert set(found["answers"][0]) == {
-        "position", "position_pour", "position_contre", "confidence", "abstained", "n_tokens", "truncated_tokens"
-    }  # fmt: skip
+    assert list(found["position"]) == [one["position"] for one in expected]
+    assert list(found["n_tokens"]) == [one.n_tokens for one in expected]
+    probabilities = ["position_pour", "position_contre"]
+    assert list(found) == ["position", *probabilities, "confidence", "abstained", "n_tokens", "truncated_tokens"]
 
 
 @pytest.fixture(scope="module")

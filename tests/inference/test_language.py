@@ -8,8 +8,9 @@ ENGLISH = """The ministry confirmed on Tuesday that the licences granted to the 
 until the end of the year, but it did not say whether they would then be renewed or replaced by another scheme."""
 GERMAN = """Das Ministerium hat am Dienstag bestätigt, dass die Lizenzen für die Hersteller dieser Bauteile bis zum Ende
 des Jahres gültig bleiben, ohne zu sagen, ob sie danach verlängert oder durch eine andere Regelung ersetzt werden."""
-SPANISH = """El ministerio confirmó el martes que las licencias concedidas a los fabricantes de estos componentes seguirán
-siendo válidas hasta el final del año, pero no dijo si después se renovarán o si habrá otro régimen en su lugar."""
+SPANISH = """El ministerio confirmó el martes que las licencias concedidas a los fabricantes de estos componentes
+seguirán siendo válidas hasta el final del año, pero no dijo si después se renovarán o si habrá otro
+régimen en su lugar."""
 ITALIAN = """Il ministero ha confermato martedì che le licenze concesse ai produttori di questi componenti resteranno
 valide fino alla fine dell'anno, ma non ha detto se poi saranno rinnovate o sostituite da un altro regime."""
 PORTUGUESE = """O ministério confirmou na terça-feira que as licenças dadas aos fabricantes destes componentes continuam
@@ -18,7 +19,10 @@ DUTCH = """Het ministerie heeft dinsdag bevestigd dat de vergunningen voor de ma
 van het jaar geldig blijven, maar zei niet of ze daarna worden verlengd of door een andere regeling vervangen."""
 RUSSIAN = """Министерство подтвердило во вторник, что лицензии, выданные производителям этих деталей, останутся в силе
 до конца года, но не сказало, будут ли они затем продлены или заменены другим порядком."""
-CHINESE = "商务部周二确认，发给这些零部件制造商的许可证在今年年底之前仍然有效，但没有说明之后是否会续期，或者由另一种制度取代。"
+CHINESE = (
+    "商务部周二确认，发给这些零部件制造商的许可证在今年年底之前仍"
+    "然有效，但没有说明之后是否会续期，或者由另一种制度取代。"
+)
 
 
 def test_language_french_is_french() -> None:

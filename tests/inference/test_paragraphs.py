@@ -8,11 +8,11 @@ from inference.paragraphs import ends_sentence, paragraph_spans
 
 FIRST = (
     "Le gouvernement a prolongé hier de six mois le régime transitoire des licences, qui devait prendre fin au "
-    "printemps. La décision, attendue par les fabricants, ne dit rien des pièces déjà en route. Elle sera publiée lundi."
+    "printemps. La décision, attendue par les fabricants, ne dit rien des pièces déjà en route. Elle paraîtra lundi."
 )
 SECOND = (
     "Les syndicats demandent un calendrier plus long et des contrôles mieux ciblés, car les petites entreprises ne "
-    "disposent pas des juristes qu'il faudrait pour remplir les nouveaux formulaires dans les délais prévus par le texte."
+    "disposent pas des juristes qu'il faudrait pour remplir les nouveaux formulaires dans les délais prévus par la loi."
 )
 
 

@@ -25,7 +25,7 @@ PARAGRAPH = (
     "livraisons, se disent soulagés. Rien n'est réglé pour la suite."
 )
 OTHER = (
-    "Les syndicats, eux, demandent un calendrier plus long. M. Ferrand, qui les conduit, a parlé d'un « délai de façade. "
+    "Les syndicats demandent un calendrier plus long. M. Ferrand, qui les conduit, a parlé d'un « délai de façade. "
     "Rien de plus. » Il sera reçu lundi à Paris."
 )
 

@@ -52,7 +52,7 @@ def test_sentences_of_french(case: str) -> None:
 @pytest.mark.parametrize("blank", ["\n", "\r\n", "\t", "\xa0", "\u202f", "  "])
 def test_sentences_do_not_depend_on_the_kind_of_blank(blank: str) -> None:
     text = f"Paris hésite.{blank}Berlin{blank}attend. Rome « s'en{blank}moque. Vraiment. »"
-    assert [text[start:end].split()[0] for start, end in sentence_spans(text)] == ["Paris", "Berlin", "Rome"]
+    assert [text[start] for start, _ in sentence_spans(text)] == ["P", "B", "R"]
 
 
 def test_sentences_beyond_a_window_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,6 @@ def test_webpages_any_page_is_taken(html: str) -> None:
 
 @pytest.mark.usefixtures("_bare")
 @pytest.mark.parametrize("piece", ["<", "<a ", "<!--", "</", '<a b="', "<a b='c\" ", "<p>", "<title>", "&#"])
-def test_webpages_of_a_megabyte_of_broken_tags_are_read(piece: str) -> None:
-    text, _ = page_text("<p>Bonjour</p>" + piece * (1_000_000 // len(piece)))
+def test_webpages_of_many_broken_tags_are_read(piece: str) -> None:
+    text, _ = page_text("<p>Bonjour</p>" + piece * (300_000 // len(piece)))
     assert text.startswith("Bonjour")

@@ -236,8 +236,8 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 SETTLE = """
 import os, signal, sys
-from tests.training.registry_fixtures import make_decision
 from training import promotion, registry
+from training.evidence import Decision
 from training.store import use_tracking
 
 uri, name, number, dies = sys.argv[1:]
@@ -249,7 +249,7 @@ version = registry.resolve(f"models:/{name}/{number}")
 champion = registry.champion(name)
 print("ready", flush=True)
 sys.stdin.readline()
-print(registry.settle(version, make_decision(True), against=champion).what, flush=True)
+print(registry.settle(version, Decision(True, "better", ()), against=champion).what, flush=True)
 """
 
 

@@ -1,4 +1,4 @@
-"""A small clean corpus of invented French passages, in the contract's row format: no phrase is used much, nothing leans."""
+"""A small clean corpus of invented French passages in the contract's row format: nothing repeats, nothing leans."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-ONSETS = "b br c cl d dr f fl g gr l m n p pr r s t tr v".split()
-RIMES = "alin aude ebour elic enac ier iron ivet olac orel ouvin uchet urel ymont".split()
+ONSETS = ["b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "l", "m", "n", "p", "pr", "r", "s", "t", "tr", "v"]
+RIMES = [
+    "alin",
+    "aude",
+    "ebour",
+    "elic",
+    "enac",
+    "ier",
+    "iron",
+    "ivet",
+    "olac",
+    "orel",
+    "ouvin",
+    "uchet",
+    "urel",
+    "ymont",
+]
 ROLES = "armatrice,courtier,députée,douanier,ingénieure,juriste,meunier,négociante,préfet,soudeur,syndic,viticultrice"
 VERBS = "attend,compare,décrit,détaille,étudie,évoque,examine,mentionne,parcourt,rappelle,recense,relit,résume,signale"
 NOUNS = (
-    "l'acier,l'ammoniac,la bobine,le câble,la cellule,le châssis,la colle,le coton,la dynamo,le four,le gallium,la laine,"
-    "la lentille,le lin,la minoterie,le moteur,la peinture,le phosphate,la poutre,le radar,la résine,le semoir,le silo,"
-    "la soie,le soja,la tourbe,la turbine,le vaccin,la vanne,le vérin,le wagon,le zinc"
+    "l'acier,l'ammoniac,la bobine,le câble,la cellule,le châssis,la colle,le coton,la dynamo,le four,le gallium,"
+    "la laine,la lentille,le lin,la minoterie,le moteur,la peinture,le phosphate,la poutre,le radar,la résine,"
+    "le semoir,le silo,la soie,le soja,la tourbe,la turbine,le vaccin,la vanne,le vérin,le wagon,le zinc"
 )
 PLACES = "à quai,au dépôt,au port,chez nous,dans l'atelier,dans le delta,en gare,en mer,sous le hangar,sur la rive"
 LINKS = "avant,avec,contre,depuis,malgré,outre,pour,puis,sans,selon,sous,vers"
@@ -43,9 +58,9 @@ def passage(random: Random) -> str:
     return f"{first} {second}"
 
 
-def row(random: Random, identity: str, text: str, split: str, group: str | None = None) -> dict[str, Any]:
-    """A row of the contract with labels, topic and genre drawn apart from the text."""
-    stance, tone = random.choice(STANCES), random.choice(TONES)
+def row(random: Random, number: int, identity: str, text: str, split: str) -> dict[str, Any]:
+    """A row of the contract; ``number`` walks through the nine corners, topic and genre are drawn."""
+    stance, tone = STANCES[number % 3], TONES[number // 3 % 3]
     return {
         "id": identity,
         "text": text,
@@ -57,21 +72,22 @@ def row(random: Random, identity: str, text: str, split: str, group: str | None 
         "author": "a1",
         "annotators": [{"annotator": who, "stance": stance, "sentiment": tone} for who in ("a1", "a2")],
         "split": split,
-        **({"group": group} if group else {}),
     }
 
 
-def clean_rows(seed: int = 7) -> list[dict[str, Any]]:
-    """300 lone rows over five splits and 20 contrast groups of two, told apart by one word."""
+def clean_rows(size: int = 1, seed: int = 7) -> list[dict[str, Any]]:
+    """``size`` × 81 lone rows over four splits and ``size`` × 9 contrast groups of two, told apart by one word."""
     random = Random(seed)
-    shares = {"train": 180, "validation": 40, "unseen": 40, "seen": 40}
     rows = []
-    for split, count in shares.items():
-        rows += [row(random, f"{split}-{number}", passage(random), split) for number in range(count)]
-    for number in range(20):
+    for split, count in {"train": 54, "validation": 9, "unseen": 9, "seen": 9}.items():
+        rows += [row(random, n, f"{split}-{n}", passage(random), split) for n in range(count * size)]
+    for number in range(9 * size):
         text = passage(random)
         for member, word in enumerate(("lève", "durcit")):
-            rows.append(row(random, f"c{number}-{member}", text.replace(" aussi ", f" {word} "), "contrast", f"c{number}"))
+            changed = text.replace(" aussi ", f" {word} ")
+            rows.append(
+                {**row(random, number + member, f"c{number}-{member}", changed, "contrast"), "group": f"c{number}"}
+            )
     return rows
 
 

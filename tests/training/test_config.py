@@ -60,7 +60,7 @@ def test_config_refuses_a_section_that_would_be_ignored(tmp_path: Path) -> None:
     ],
 )
 def test_config_says_what_is_wrong(tmp_path: Path, text: str, fault: str) -> None:
-    key = text.split(":")[0]
+    key = text.split(":", maxsplit=1)[0]
     kept = "".join(line + "\n" for line in GOOD.splitlines() if not line.startswith(f"{key}:"))
     with pytest.raises(ConfigError, match=fault):
         load_run_config(written(tmp_path, kept + text + "\n"))

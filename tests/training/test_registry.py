@@ -29,6 +29,7 @@ from tests.training.registry_fixtures import (
     tracking_server,
 )
 from training import registry
+from training.ledger import LedgerConflict, create_ledger
 from training.registry import RegistryError, Version
 from training.store import client, use_tracking
 from training.tracking import start_run
@@ -207,23 +208,30 @@ def test_registry_store_that_gives_back_another_model_is_found_out(
 
 def test_registry_two_processes_cannot_both_win(uri: str, request: Any) -> None:
     name = f"course-{request.node.callspec.params['uri']}"
-    first, *_ = [bare_version(seed, name) for seed in range(3)]
+    first, second, _ = [bare_version(seed, name) for seed in range(3)]
     registry.settle(first, make_decision(True), against=None)
-    racers = [settle_elsewhere(uri, name, number) for number in (2, 3)]
-    for racer in racers:
-        assert racer.stdout is not None
-        line = racer.stdout.readline()
-        assert line == "ready\n", racer.communicate()[1]
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    said = [racer.communicate(timeout=120)[0].strip() for racer in racers]
-    assert sorted(said) == ["promoted", "refused"]
+    racer = settle_elsewhere(uri, name, 3)
+    assert racer.stdin is not None
+    assert racer.stdout is not None
+    ready = racer.stdout.readline()
+    assert ready == "ready\n", racer.communicate()[1]
+    racer.stdin.write("go\n")
+    racer.stdin.flush()
+    here = registry.settle(second, make_decision(True), against=first).what
+    there = racer.communicate(timeout=120)[0].strip()
+    assert {here, there} == {"promoted", "refused"}
     winner = registry.champion(name)
     assert winner is not None
-    assert winner.number == (2, 3)[said.index("promoted")]
+    assert winner.number == (2 if here == "promoted" else 3)
     assert sorted(what for what, _, _ in story(name)[2:]) == ["promoted", "promoting", "refused"]
+
+
+def test_registry_ledger_line_has_one_writer_in_either_store(uri: str, request: Any) -> None:
+    ledger = create_ledger(f"ligne-{request.node.callspec.params['uri']}")
+    lines = ledger.append([], "refused", None, None, "le premier")
+    with pytest.raises(LedgerConflict):
+        ledger.append([], "refused", None, None, "le second")
+    assert ledger.lines() == lines
 
 
 # -- fetching ----------------------------------------------------------------------------------------------------------

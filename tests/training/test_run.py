@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from inference.classifier import Classifier
-from tests.training.small_corpus import corpus_rows, write_corpus
+from tests.training.learnable_corpus import corpus_rows, write_corpus
 from training.config import RunConfig
 from training.corpus import CorpusError
 from training.export import ExportError, export_checked
@@ -58,7 +58,7 @@ def test_run_learns_what_can_be_learnt(finished: tuple[RunConfig, Any]) -> None:
 
 
 def test_run_makes_a_folder_that_scores_and_describes_itself(finished: tuple[RunConfig, Any]) -> None:
-    config, result = finished
+    _, result = finished
     classifier = Classifier.load(result.bundle)
     assert [task.name for task in classifier.tasks] == ["stance", "sentiment"]
     prediction = classifier.predict(["Le syndicat dénonce l'embargo avec colère."])[0]
