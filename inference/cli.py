@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -109,9 +110,7 @@ def score(
     except KeyboardInterrupt:
         fail(f"interrupted; the same command goes on from the last finished part in {output}", 130)
     except OSError as error:
-        fail(
-            f"{error.strerror or error}: {error.filename or output}; the same command goes on where it stopped"
-        )
+        fail(f"{error.strerror or error}: {error.filename or output}; the same command goes on where it stopped")
     if as_json:
         typer.echo(json.dumps({"output": str(result.output), **result.manifest["counts"], "seconds": result.seconds}))
     elif not quiet:
@@ -169,14 +168,99 @@ def _progress_printer(*, quiet: bool) -> Any:
 
 
 @app.command()
-def report(output: Annotated[Path, typer.Argument(help="A folder that penchant score wrote.")]) -> None:
+def report(
+    output: Annotated[Path, typer.Argument(help="A folder that penchant score wrote.")],
+    lang: Annotated[str, typer.Option(help="fr or en: the language the page opens in.")] = "fr",
+) -> None:
     """Write report.html again from a job's rows."""
     from inference.report import ReportError, write_report
 
     try:
-        typer.echo(write_report(output))
+        typer.echo(write_report(output, lang=lang))
     except ReportError as error:
         fail(str(error), BAD_USAGE)
+
+
+EXPLAIN_EXAMPLES = """
+Examples:
+
+    penchant explain "Le syndicat salue la levée des quotas."
+
+    penchant explain --file passage.txt --task sentiment --limit 5 --json
+
+The model is run once a word, and once more for the whole passage.
+"""
+
+
+@app.command(epilog=EXPLAIN_EXAMPLES)
+def explain(
+    text: Annotated[str | None, typer.Argument(help="A passage; - reads standard input.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="A UTF-8 text file that holds it instead.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task to explain; default: the model's first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Keep only the strongest words.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder or models:/NAME@ALIAS; default: shipped.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the model; default: all cores.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the words, their offsets and pulls as JSON.")] = False,
+) -> None:
+    """Show which words of a passage pull it towards its label, and which pull away from it."""
+    from inference.bundle import ModelError
+    from inference.classifier import Classifier
+    from inference.explain import ExplainError, render
+    from inference.explain import explain as explain_passage
+
+    passage = _passage(text, file)
+    try:
+        classifier = Classifier.load(_model_folder(model), threads=threads)
+        explanation = explain_passage(classifier, passage, task, limit)
+    except ExplainError as error:
+        fail(str(error), BAD_USAGE)
+    except ModelError as error:
+        fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(explanation.as_dict(), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    Console().print(render(explanation), soft_wrap=True)
+
+
+def _passage(text: str | None, file: Path | None) -> str:
+    if (text is None) == (file is None):
+        fail("give a passage, or --file F, and not both", BAD_USAGE)
+    try:
+        if file is not None:
+            return file.read_text(encoding="utf-8-sig")
+        return sys.stdin.buffer.read().decode("utf-8-sig") if text == "-" else str(text)
+    except OSError as error:
+        fail(f"{file}: {error.strerror or error}; give a text file that can be read", BAD_USAGE)
+    except UnicodeDecodeError:
+        fail(f"{file or 'standard input'} is not UTF-8; save it as UTF-8, or use penchant score", BAD_USAGE)
+
+
+@app.command()
+def doctor(
+    model: Annotated[str | None, typer.Option(help="Model folder or models:/NAME@ALIAS; default: shipped.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check this machine and the model: versions, processor, digests, a self-test. Exit code 1 where a check fails."""
+    from inference.doctor import examine
+
+    folder = _model_folder(model)
+    checks = examine(Path(folder) if folder is not None else None)
+    if as_json:
+        typer.echo(json.dumps([check.as_dict() for check in checks]))
+    else:
+        from rich.console import Console
+
+        from inference.doctor import render
+
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal that cannot show one sign of a path must still show the rest.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        Console().print(render(checks), soft_wrap=True)
+    failed = [check.name for check in checks if check.state == "fail"]
+    if failed:
+        fail(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
 
 
 def main() -> None:

@@ -70,10 +70,10 @@ def collect(job: Job, totals: Totals, caps: Caps) -> list[Entry]:
                 entry.passages = None
             else:
                 entry.passages = [*(entry.passages or []), row]
-    for entry in entries.values():
-        if seen[entry.row["article_id"]] != entry.row["n_passages"]:
-            have = f"{seen[entry.row['article_id']]} of the {entry.row['n_passages']} passages of"
-            raise ReportError(f"{job.output / 'passages'} holds {have} {entry.row['article_id']!r}; score again with --overwrite")
+    for name, entry in entries.items():
+        if seen[name] != entry.row["n_passages"]:
+            fault = f"{seen[name]} of the {entry.row['n_passages']} passages of {name!r}"
+            raise ReportError(f"{job.output / 'passages'} holds {fault}; score again with --overwrite")
     return list(entries.values())
 
 

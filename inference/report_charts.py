@@ -24,7 +24,7 @@ SHAPES = (
     ("▬", 11.5, "h7v3h-7z"),
     ("◢", 16, "h7v-7z"),
 )
-RING = (13, "m2 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0z")
+SMALL_DOT = (13, "m2 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0z")
 #: The scale that every gauge of an index shares; it stands once in the page.
 SCALE = Markup('<path id="scale" class="scale" d="M6 8h108M60 3v10M6 5.5v5M114 5.5v5"/>')
 #: Marks in a row of a strip, the width of a mark and the height of a row.
@@ -33,7 +33,7 @@ STRIP_ROW, STEP, STRIP_HEIGHT = 24, 10, 26
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a label is drawn: its colour class, its sign, its side of the axis (+1, −1, 0) and its shape where it has none."""
+    """How a label is drawn: its colour class, its sign, its side of an axis (+1, −1, 0), and its shape at 0."""
 
     colour: str
     sign: str
@@ -49,19 +49,19 @@ def looks_of(tasks: Sequence[Task], axes: Mapping[str, tuple[str, str]]) -> dict
         pair = next(pairs, None) if task.name in axes else None
         looks[task.name] = {}
         for number, label in enumerate(task.labels):
-            sign, *shape = SHAPES[number % len(SHAPES)]
+            sign, height, shape = SHAPES[number % len(SHAPES)]
             side = (1, -1)[axes[task.name].index(label)] if label in axes.get(task.name, ()) else 0
             if pair:
-                looks[task.name][label] = Look(pair[0] + "npm"[side], pair[1][side], side, RING)
+                looks[task.name][label] = Look(pair[0] + "npm"[side], pair[1][side], side, SMALL_DOT)
             else:
-                looks[task.name][label] = Look(f"q{number % len(SHAPES)}", sign, side, (shape[0], shape[1]))
+                looks[task.name][label] = Look(f"q{number % len(SHAPES)}", sign, side, (height, shape))
         if task.name in axes:
-            looks[task.name]["mixed"] = Look(f"{pair[0]}x" if pair else "q6", pair[2] if pair else "±", 0, RING)
+            looks[task.name]["mixed"] = Look(f"{pair[0]}x" if pair else "q6", pair[2] if pair else "±", 0, SMALL_DOT)
     return looks
 
 
 def strip(marks: Sequence[Mark], looks: Mapping[str, Look]) -> Markup:
-    """One mark a passage in reading order: up or down by side and taller the surer, hollow where the model abstained."""
+    """One mark a passage in reading order: up or down by side, taller the surer, hollow where abstained."""
     paths: dict[str, list[str]] = {}
     for number, mark in enumerate(marks):
         look = looks[mark.label]
@@ -88,10 +88,12 @@ def gauge(index: float, low: float, high: float, pair: str = "a") -> Markup:
     """An index in [−1, 1] on its scale with its interval as a bar; a triangle says the side, a dot that it is 0.00."""
     x, left, right = (round(60 + 54 * value, 1) for value in (index, low, high))
     side = side_of(index)
-    sign = f"M{x - 4:g} {8 + side * 3.5:g}l4 {-side * 7} 4 {side * 7}z" if side else f"M{x - 3:g} 8a3 3 0 1 0 6 0a3 3 0 1 0-6 0z"
+    dot = f"M{x - 3:g} 8a3 3 0 1 0 6 0a3 3 0 1 0-6 0z"
+    triangle = f"M{x - 4:g} {8 + side * 3.5:g}l4 {-side * 7} 4 {side * 7}z"
     colour = f"{pair}{'npm'[side]}"
     return _drawing(
-        f'<use href="#scale"/><path class="range {colour}" d="M{left:g} 8H{right:g}"/><path class="{colour} edge" d="{sign}"/>'
+        f'<use href="#scale"/><path class="range {colour}" d="M{left:g} 8H{right:g}"/>'
+        f'<path class="{colour} edge" d="{triangle if side else dot}"/>'
     )
 
 
@@ -101,7 +103,8 @@ def _drawing(content: str) -> Markup:
 
 def merit(value: float, low: float | None, high: float | None) -> Markup:
     """A figure between 0 and 1 on its scale, with its interval where there is one."""
-    x, left, right = (round(4 + 112 * min(1.0, max(0.0, end)), 1) for end in (value, low or value, high or value))
+    ends = (value, value if low is None else low, value if high is None else high)
+    x, left, right = (round(4 + 112 * min(1.0, max(0.0, end)), 1) for end in ends)
     return _drawing(
         '<path class="scale" d="M4 8h112M4 5v6M60 6v4M116 5v6"/>'
         f'<path class="range ink" d="M{left:g} 8H{right:g}"/><path class="ink edge" d="M{x - 3:g} 8l3-4 3 4-3 4z"/>'

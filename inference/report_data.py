@@ -49,17 +49,18 @@ def open_job(output: Path) -> Job:
         if not tasks:
             raise ValueError("model.tasks is empty")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReportError(f"{path} is not a manifest of this version ({error!r}); score again with --overwrite") from error
+        fault = f"{path} is not a manifest of this version ({error!r})"
+        raise ReportError(f"{fault}; score again with --overwrite") from error
     return Job(output, manifest, tuple(tasks), axes)
 
 
 def article_rows(output: Path) -> Iterator[Row]:
-    """The article rows of a job, a part in memory at a time, in order. Raises ReportError where there are none to read."""
+    """The article rows of a job, one part in memory at a time, in order; raises ReportError."""
     return _rows(output, "articles")
 
 
 def passage_rows(output: Path) -> Iterator[Row]:
-    """The passage rows of a job, a part in memory at a time, in order. Raises ReportError where there are none to read."""
+    """The passage rows of a job, one part in memory at a time, in order; raises ReportError."""
     return _rows(output, "passages")
 
 
@@ -73,7 +74,8 @@ def quarantined_rows(output: Path) -> Iterator[Row]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise ReportError(f"{path} holds a line that is no JSON ({error}); score again with --overwrite") from error
+                fault = f"{path} holds a line that is no JSON ({error})"
+                raise ReportError(f"{fault}; score again with --overwrite") from error
 
 
 def _rows(output: Path, table: str) -> Iterator[Row]:

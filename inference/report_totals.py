@@ -144,7 +144,8 @@ class Totals:
             totals = self.tasks[task.name]
             totals.articles[row[task.name]] += 1
             totals.whole.add(row, task, axes)
-        for groups, name in ((self.months, (row["date"] or "")[:7]), (self.sources, row["source"]), (self.topics, row["topic"])):
+        month = (row["date"] or "")[:7]
+        for groups, name in ((self.months, month), (self.sources, row["source"]), (self.topics, row["topic"])):
             if name:
                 groups.of(name).add(row, main, axes)
         if main.name in axes:

@@ -35,7 +35,7 @@ def clean(text: object) -> str:
 
 
 def prose(text: str) -> Markup:
-    """A text for the content of an element (not for an attribute), where quotes need no escape: prose is full of them."""
+    """A text for the content of an element: there, unlike in an attribute, quotes need no escape."""
     return Markup(clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))  # noqa: S704  # escaped here
 
 
@@ -139,8 +139,7 @@ def task_words(job: Job, looks: Mapping[str, Mapping[str, Look]], words: Wording
         {
             "name": words.named("task", task.name),
             "labels": [
-                [words.named("label", f"{task.name}/{label}"), looks[task.name][label].colour]
-                for label in task.labels
+                [words.named("label", f"{task.name}/{label}"), looks[task.name][label].colour] for label in task.labels
             ],
         }
         for task in job.tasks
@@ -155,10 +154,25 @@ def environment_for(job: Job, words: Wording) -> Environment:
 
     looks = looks_of(job.tasks, job.axes)
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"clean": clean, "prose": prose, "paragraphs": paragraphs, "digest": script_digest}
-    shapes = (counts_of, own_text, all_odds, label_numbers, coloured, reach_of, spread_rows, spread_stacks, doubt_stacks, strength)
+    shapes = (
+        counts_of,
+        own_text,
+        all_odds,
+        label_numbers,
+        coloured,
+        reach_of,
+        spread_rows,
+        spread_stacks,
+        doubt_stacks,
+        strength,
+    )
     environment.globals |= {shape.__name__: shape for shape in shapes}
     environment.globals |= {
         "w": words,

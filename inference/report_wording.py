@@ -1,7 +1,8 @@
 """The words of a report in two languages: every text is written in one, and carries what the page needs for the other.
 
-A number or a date is a *code*: one letter for its kind and its plain value (``c1200``, ``i-0.12``, ``d2026-03-01``), or ``k`` and the key of another phrase.
-Both this module and the page's script write codes out by the same few rules, with no arithmetic left to do.
+A number or a date is a *code*: one letter for its kind and its plain value (``c1200``, ``i-0.12``, ``d2026-03-01``);
+``k`` and a key stand for another phrase. Both this module and the page's script write codes out by the same few rules,
+with no arithmetic left to do.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Wording:
             "r": self._decimal,
             "d": self._day,
             "s": str,
-            "k": lambda key: self.phrase(key),
+            "k": self.phrase,
         }
 
     def _count(self, value: str) -> str:
@@ -154,7 +155,7 @@ class Wording:
         """A task, label (``task/label``), metric or other name: in words where it is known, else as it is."""
         key = self.key(kind, name)
         if not key:
-            return Markup("<span{}>{}</span>").format(_class(css), _plain(name))
+            return Markup("<bdi{}>{}</bdi>").format(_class(css), _plain(name))
         return Markup("<span{} {}>{}</span>").format(_class(css), self.source(key), self.phrase(key))
 
 

@@ -124,7 +124,8 @@ def read_part(path: Path) -> list[Row]:
         rows: list[Row] = pq.read_table(path).to_pylist()
         return rows
     if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        with path.open(encoding="utf-8", newline="\n") as lines:  # a text may hold other line ends than \n
+            return [json.loads(line) for line in lines]
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 

@@ -7,6 +7,7 @@ function of (seed, step), so a run that is killed resumes exactly where its last
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import shutil
@@ -274,8 +275,7 @@ class Pretraining:
                 return False
         return True
 
-    def export(self, folder: Path, half: bool = True) -> None:
-        """Write a standard Hugging Face checkpoint; ``half`` stores bfloat16-free float16 to halve its size."""
-        model: Any = self.model
-        state = {name: value.half() if half else value for name, value in model.state_dict().items()}
-        model.save_pretrained(folder, state_dict=state)
+    def export(self, folder: Path) -> None:
+        """Write a standard Hugging Face checkpoint in half precision (float16), tied weights once."""
+        model: Any = copy.deepcopy(self.model).cpu()
+        model.half().save_pretrained(folder)

@@ -102,7 +102,8 @@
     const words = plain(box.value).split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
-      const text = plain(row.textContent + " " + row.dataset.q);
+      const told = [...row.cells].filter((cell) => !cell.matches(".c-strip, .c-index, .c-doubt"));  // words, not numbers
+      const text = plain([row.dataset.q, ...told.map((cell) => cell.textContent)].join(" "));
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }

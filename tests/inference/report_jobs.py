@@ -58,15 +58,25 @@ STORIES = [
         "Le Journal du Zinc",
         "licences",
     ),
-    Story("a2", [Told("Sans verrou, la fuite continue.", (AGAINST, FOR))] * 3, "Zones grises", "2026-02-03", "Agence Bleue"),
-    Story("a3", [Told("Le préfet a signé l’arrêté.", (EVEN, EVEN))], "Été : l’arrêté", "2026-02-21", "Agence Bleue", "eau"),
+    Story(
+        "a2",
+        [Told("Sans verrou, la fuite continue.", (AGAINST, FOR))] * 3,
+        "Zones grises",
+        "2026-02-03",
+        "Agence Bleue",
+    ),
+    Story(
+        "a3", [Told("Le préfet a signé l’arrêté.", (EVEN, EVEN))], "Été : l’arrêté", "2026-02-21", "Agence Bleue", "eau"
+    ),
     Story("a4", [Told("Personne ne gagne à ce blocus.", (FOR, FOR))] * 2, None, None, None, None, "not French?"),
 ]
 
 
 def prediction(told: Told, tasks: Sequence[Task]) -> Prediction:
     """What the classifier would have said of a passage."""
-    odds = {task.name: dict(zip(task.labels, values, strict=True)) for task, values in zip(tasks, told.odds, strict=True)}
+    odds = {
+        task.name: dict(zip(task.labels, values, strict=True)) for task, values in zip(tasks, told.odds, strict=True)
+    }
     labels = {task: max(values, key=lambda label: values[label]) for task, values in odds.items()}
     confidence = {task: max(values.values()) for task, values in odds.items()}
     return Prediction(odds, labels, confidence, dict.fromkeys(odds, told.abstained), 12, 0)
@@ -90,7 +100,11 @@ def rows_of(story: Story, tasks: Sequence[Task], axes: Mapping[str, tuple[str, s
     for task, summary in summarise(told, {task.name: task.labels for task in tasks}, axes, ArticleRule()).items():
         column = next(known for known in tasks if known.name == task).column
         article |= {task: summary.label, **{f"share_{column(label)}": share for label, share in summary.shares.items()}}
-        article |= {f"{task}_index": summary.index, f"{task}_index_low": summary.low, f"{task}_index_high": summary.high}
+        article |= {
+            f"{task}_index": summary.index,
+            f"{task}_index_low": summary.low,
+            f"{task}_index_high": summary.high,
+        }
     return article, passages
 
 
@@ -109,12 +123,17 @@ def make_job(
     rows = [rows_of(story, tasks, axes) for story in stories]
     for number, first in enumerate(range(0, max(1, len(rows)), part_stories)):
         chunk = rows[first : first + part_stories]
-        write_part(output / "articles", number, [article for article, _ in chunk], article_schema(tasks, list(axes)), form)
+        write_part(
+            output / "articles", number, [article for article, _ in chunk], article_schema(tasks, list(axes)), form
+        )
         write_part(output / "passages", number, [row for _, told in chunk for row in told], passage_schema(tasks), form)
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rejected]
     (output / "quarantine.jsonl").write_text("".join(lines), encoding="utf-8")
     model = {"name": "petit", "sha256": "ab" * 32, "max_length": 128, "facts": dict(facts or {})}
-    model |= {"tasks": {task.name: list(task.labels) for task in tasks}, "axes": {name: list(ends) for name, ends in axes.items()}}
+    model |= {
+        "tasks": {task.name: list(task.labels) for task in tasks},
+        "axes": {name: list(ends) for name, ends in axes.items()},
+    }
     counts = {
         "articles": len(rows),
         "passages": sum(len(told) for _, told in rows),

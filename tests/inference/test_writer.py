@@ -31,7 +31,7 @@ def row(text: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
 def test_writer_gives_back_what_it_wrote_in_the_same_bytes(form: str, tmp_path: Path) -> None:
-    rows = [row("Un quota, « des guillemets »\net une ligne."), row("Deux.")]
+    rows = [row("Un quota, « des guillemets »\net une ligne."), row("Deux.\u2028Trois.\u0085Fin.")]
     first = write_part(tmp_path / "one", 3, rows, passage_schema(TASKS), form)
     second = write_part(tmp_path / "two", 3, rows, passage_schema(TASKS), form)
     assert first.name == f"part-00003.{form}"
