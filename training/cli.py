@@ -88,6 +88,7 @@ def check_corpus(
     path: Annotated[Path, typer.Argument(help="A data file, a folder of them, or a datasets folder.")],
     config: Annotated[Path | None, typer.Option(help="A run's YAML, for its tasks, columns and splits.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Print counts and annotators' agreement as Markdown.")] = False,
 ) -> None:
     """Check annotated data: labels, duplicates, leakage between splits, what gives a label away."""
     from training.config import ConfigError, load_run_config
@@ -95,7 +96,13 @@ def check_corpus(
     from training.corpus_checks import check_path
 
     try:
-        report = check_path(path, load_run_config(config) if config else None)
+        settings = load_run_config(config) if config else None
+        if card:
+            from training.corpus_card import card_statistics
+
+            typer.echo(card_statistics(path, settings))
+            return
+        report = check_path(path, settings)
     except ConfigError as error:
         fail(str(error), BAD_USAGE)
     except CorpusError as error:
@@ -140,6 +147,17 @@ def join_debates(
         typer.echo(f"{do_join(text, target):,} labelled paragraphs in {target}")
     except CorpusError as error:
         fail(str(error), BAD_USAGE)
+
+
+@app.command("debates-agreement")
+def debates_agreement() -> None:
+    """Print Cohen's kappa between the two readings of the shipped debates' labels."""
+    from training.debates import debates_agreement as measure
+
+    for task, kappa in measure().items():
+        typer.echo(
+            f"{task}: kappa {kappa['value']:.3f} ({kappa['low']:.3f}–{kappa['high']:.3f}) on {kappa['n']} paragraphs"
+        )
 
 
 @app.command()

@@ -136,7 +136,7 @@ def split_by_group(examples: Sequence[Example], data: DataConfig) -> list[Exampl
     tests = round(len(groups) * data.split.test_share)
     validations = round(len(groups) * data.split.validation_share)
     where = dict.fromkeys(groups[:tests], data.split.tests[0])
-    where |= dict.fromkeys(groups[tests:tests + validations], data.split.validation)
+    where |= dict.fromkeys(groups[tests : tests + validations], data.split.validation)
     return [replace(example, split=where.get(example.group, data.split.train)) for example in examples]
 
 

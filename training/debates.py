@@ -13,11 +13,15 @@ import json
 import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from training.corpus import CorpusError
 
+if TYPE_CHECKING:
+    from training.metrics import Estimate
+
 LABELS = Path(__file__).parent / "debates" / "labels.tsv"
+SECOND = Path(__file__).parent / "debates" / "second-reading.tsv"
 DIGITS = 16
 
 _OPENERS: dict[str, Callable[..., IO[str]]] = {".xz": lzma.open, ".gz": gzip.open}
@@ -35,6 +39,18 @@ def read_labels(path: Path = LABELS) -> dict[str, tuple[str, str, bool]]:
         digest, stance, sentiment, *doubt = line.split("\t")
         labels[digest] = (stance, sentiment, doubt == ["?"])
     return labels
+
+
+def debates_agreement() -> dict[str, Estimate]:
+    """Cohen's kappa, a task, between the annotator and the blind second reader of a tenth of the paragraphs."""
+    from training.agreement import kappa
+
+    first, second = read_labels(), read_labels(SECOND)
+    shared = sorted(set(first) & set(second))
+    return {
+        task: kappa([first[digest][place] for digest in shared], [second[digest][place] for digest in shared])
+        for place, task in enumerate(("stance", "sentiment"))
+    }
 
 
 def paragraphs(folder: Path) -> Iterator[str]:

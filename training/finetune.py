@@ -103,9 +103,7 @@ def build_model(config: RunConfig, seed: int) -> Any:
     auto: Any = AutoModelForSequenceClassification
     if config.model.from_scratch:
         return auto.from_config(settings, attn_implementation="eager").float()
-    return auto.from_pretrained(
-        encoder, config=settings, dtype=torch.float32, attn_implementation="eager"
-    )
+    return auto.from_pretrained(encoder, config=settings, dtype=torch.float32, attn_implementation="eager")
 
 
 def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]]:

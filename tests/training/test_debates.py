@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from training.corpus import CorpusError
-from training.debates import join_debates, paragraph_digest, read_labels
+from training.debates import debates_agreement, join_debates, paragraph_digest, read_labels
 
 TEXTS = ["Monsieur le Président, ce quota étrangle nos ports.", "La séance est levée.", "Il faut tenir l'embargo."]
 
@@ -44,3 +44,10 @@ def test_debates_shipped_labels_are_digests_and_labels_alone() -> None:
 def test_debates_name_a_folder_without_text(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"holds no \.txt"):
         join_debates(tmp_path, tmp_path / "out.jsonl")
+
+
+def test_debates_two_readings_agree_as_the_card_asks() -> None:
+    agreement = debates_agreement()
+    assert agreement["stance"]["n"] >= 800
+    assert agreement["stance"]["value"] is not None
+    assert agreement["stance"]["value"] > 0.8

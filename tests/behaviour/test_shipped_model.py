@@ -1,0 +1,79 @@
+"""What the shipped model does: its card's figures are what it scores, and what should not matter does not."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from inference.classifier import SHIPPED, Classifier
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT / "training" / "corpus"
+
+
+def rows(split: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (CORPUS / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load()
+
+
+@pytest.fixture(scope="module")
+def predicted(classifier: Classifier) -> dict[str, list[dict[str, str]]]:
+    splits = ("unseen", "contrast")
+    texts = {split: [row["text"] for row in rows(split)] for split in splits}
+    return {split: [prediction.labels for prediction in classifier.predict(texts[split])] for split in splits}
+
+
+@pytest.mark.parametrize("split", ["unseen", "contrast"])
+@pytest.mark.parametrize("task", ["stance", "sentiment"])
+def test_model_scores_what_its_card_says(
+    classifier: Classifier, predicted: dict[str, list[dict[str, str]]], split: str, task: str
+) -> None:
+    gold = [row[task] for row in rows(split)]
+    found = f1_score(gold, [labels[task] for labels in predicted[split]], average="macro")
+    stated = classifier.bundle.facts["tests"][split][task]["macro_f1"]["value"]
+    assert found == pytest.approx(stated, abs=0.003)  # another processor may move a row or two
+    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert f"| {split} | {task} | {len(gold)} | {stated:.3f} " in card
+
+
+def test_model_beats_the_most_frequent_label_in_every_topic(predicted: dict[str, list[dict[str, str]]]) -> None:
+    right: dict[str, list[bool]] = {}
+    gold: dict[str, list[str]] = {}
+    for row, labels in zip(rows("unseen"), predicted["unseen"], strict=True):
+        right.setdefault(row["topic"], []).append(labels["stance"] == row["stance"])
+        gold.setdefault(row["topic"], []).append(row["stance"])
+    for topic, values in right.items():
+        most = max(gold[topic].count(label) for label in set(gold[topic])) / len(values)
+        assert np.mean(values) > most + 0.1, topic
+
+
+CHANGES = {
+    "curly apostrophes": lambda text: text.replace("'", "’"),
+    "unbreakable spaces": lambda text: re.sub(r" ([;:!?»])", "\u00a0\\1", text).replace("« ", "«\u00a0"),
+    "decomposed accents": lambda text: unicodedata.normalize("NFD", text),
+    "line ends": lambda text: text.replace(" ", "\n", 1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_model_answers_the_same_whatever_the_typography(classifier: Classifier, name: str) -> None:
+    texts = [row["text"] for row in rows("seen")[:60]]
+    encoded = classifier.encode(texts), classifier.encode([CHANGES[name](text) for text in texts])
+    np.testing.assert_allclose(classifier.logits(encoded[0]), classifier.logits(encoded[1]), atol=1e-4)
+
+
+def test_model_knows_which_test_topics_it_has_not_seen() -> None:
+    trained = {row["topic"] for split in ("train", "validation") for row in rows(split)}
+    assert not trained & {row["topic"] for row in rows("unseen")}
+    assert len({row["topic"] for row in rows("unseen")}) >= 4
