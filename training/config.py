@@ -117,7 +117,11 @@ class ModelConfig(Strict):
 
 
 class TrainConfig(Strict):
-    """How the transformer is fine-tuned; rates are peaks, ``warmup`` is a share of the steps."""
+    """How the transformer is fine-tuned; rates are peaks, ``warmup`` is a share of the steps.
+
+    ``hidden_words`` is the share of pieces that the mask token hides at each reading of a training row: a small model
+    then cannot learn rows by single words.
+    """
 
     epochs: Annotated[float, Field(gt=0)] = 6
     batch_size: Annotated[int, Field(ge=1)] = 32
@@ -127,6 +131,7 @@ class TrainConfig(Strict):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    hidden_words: Annotated[float, Field(ge=0, lt=1)] = 0.0
     bf16: bool = True
 
 

@@ -48,7 +48,7 @@ def debates_agreement() -> dict[str, Estimate]:
     first, second = read_labels(), read_labels(SECOND)
     shared = sorted(set(first) & set(second))
     return {
-        task: kappa([first[digest][place] for digest in shared], [second[digest][place] for digest in shared])
+        task: kappa([str(first[digest][place]) for digest in shared], [str(second[digest][place]) for digest in shared])
         for place, task in enumerate(("stance", "sentiment"))
     }
 

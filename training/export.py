@@ -139,7 +139,7 @@ def write_bundle(
     shutil.copyfile(graph, folder / "model.onnx")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(checkpoint / name, folder / name)
-    _open_to_version_4(folder / "tokenizer_config.json")
+    open_to_version_4(folder / "tokenizer_config.json")
     axes = {name: [task.plus, task.minus] for name, task in config.tasks.items() if task.plus}
     content = {
         "name": config.registry.model,
@@ -153,7 +153,7 @@ def write_bundle(
     write_manifest(folder, content)
 
 
-def _open_to_version_4(path: Path) -> None:
+def open_to_version_4(path: Path) -> None:
     """Version 5 names a class that version 4's AutoTokenizer does not know; the older name opens in both."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.get("tokenizer_class") == "TokenizersBackend":

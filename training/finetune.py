@@ -29,10 +29,16 @@ Logits = npt.NDArray[np.float32]
 
 
 class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none."""
+    """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none.
 
-    def __init__(self, examples: Sequence[Example], tokenizer: Any, tasks: Sequence[str], max_length: int) -> None:
+    A share ``hidden`` of the pieces is replaced by the mask token, anew at each reading (torch's generator).
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], tokenizer: Any, tasks: Sequence[str], max_length: int, hidden: float = 0.0
+    ) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.hidden, self.mask, self.special = hidden, tokenizer.mask_token_id, set(tokenizer.all_special_ids)
         for example in examples:
             # Cut by the code that scores: training must see of a pair what scoring will see.
             encoded = tokenizer(*([example.text] if example.pair is None else [example.pair, example.text]))
@@ -46,7 +52,16 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.rows[index]
+        row = self.rows[index]
+        if not self.hidden:
+            return row
+        ids = row["input_ids"]
+        draws = torch.rand(len(ids)).tolist()
+        chosen = [
+            self.mask if draw < self.hidden and piece not in self.special else piece
+            for piece, draw in zip(ids, draws, strict=True)
+        ]
+        return {**row, "input_ids": chosen}
 
 
 class Collate:
@@ -153,7 +168,7 @@ def finetune(
     model = build_model(config, seed)
     tasks = list(config.tasks)
     settings = config.train
-    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length)
+    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length, settings.hidden_words)
     steps = max(1, int(-(-len(rows) // settings.batch_size) * settings.epochs))
     arguments = TrainingArguments(
         output_dir=str(folder / "trainer"),
@@ -218,6 +233,8 @@ def strip_head(checkpoint: Path, target: Path) -> None:
     """Write the encoder of a fine-tuned classifier as a half-precision checkpoint of its own, with its tokenizer."""
     from transformers import AutoModel
 
+    from training.export import open_to_version_4
+
     model: Any = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
     for name in ("classifier_dropout", "mlp_dropout", "embedding_dropout"):
         if hasattr(model.config, name):
@@ -226,3 +243,4 @@ def strip_head(checkpoint: Path, target: Path) -> None:
         setattr(model.config, name, None)
     model.half().save_pretrained(target)
     open_tokenizer(str(checkpoint)).save_pretrained(target)
+    open_to_version_4(target / "tokenizer_config.json")

@@ -127,7 +127,7 @@ def train_candidate(
         (folder / "parity.json").write_text(json.dumps(asdict(checked)), encoding="utf-8")
 
     shaping = {"seed": seed, "corpus": digest, **config.model_dump(include={"tasks", "model", "train"}, mode="json")}
-    shaping["encoder"] = encoder_digest(config)
+    shaping["model"]["encoder"] = encoder_digest(config)  # its content counts, wherever it lies
     trained = steps.do(f"train-{seed}", shaping, train)
     exported = steps.do(f"export-{seed}", {**shaping, "limit": config.export.max_logit_difference}, export)
     scored, seconds = {}, 0.0

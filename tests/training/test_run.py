@@ -169,3 +169,20 @@ def test_run_trains_a_pair_of_texts_with_two_labels(small_encoder: Path, tmp_pat
     prediction = classifier.predict(["L'agence étudie la licence. Dossier r1 : approuvé."], ["Réunion r1"])[0]
     assert set(prediction.probabilities["accord"]) == {"non", "oui"}
     assert classifier.bundle.axes == {}
+
+
+def test_run_stripped_encoder_opens_and_starts_another_run(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    from training.finetune import strip_head
+
+    config = finished[0]
+    checkpoint = config.work / config.name / f"train-{config.seeds[0]}" / "checkpoint"
+    strip_head(checkpoint, tmp_path / "encoder")
+    encoder = AutoModel.from_pretrained(tmp_path / "encoder")
+    assert "classifier" not in " ".join(name for name, _ in encoder.named_parameters())
+    assert AutoTokenizer.from_pretrained(tmp_path / "encoder").mask_token == "[MASK]"
+    rows = corpus_rows(200)
+    train = {"epochs": 1, "batch_size": 16, "hidden_words": 0.2, "bf16": False}
+    result = run(settings(tmp_path, tmp_path / "encoder", rows, train=train), lambda line: None)
+    assert result.report["splits"]["seen"]["tasks"]["stance"]["n"] > 0
