@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: More rows than this are in the report; a terminal is not the place for them.
 SHOWN = 30
+#: What the columns beside the title take at most, gaps included.
+OTHER_COLUMNS = 55
 STYLES = {"pro-easing": "cyan", "pro-restriction": "magenta", "mixed": "yellow", "neutral": "dim"}
 
 
@@ -25,15 +27,16 @@ def print_result(result: JobResult) -> None:
     rows = list(islice(article_rows(result.output), SHOWN))
     if rows and "stance_index" in rows[0]:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("article", overflow="ellipsis", no_wrap=True, max_width=44)
-        table.add_column("stance")
-        table.add_column("index", justify="right")
-        table.add_column("95 % interval", justify="right")
-        table.add_column("passages", justify="right")
+        table.add_column("article", no_wrap=True)
+        table.add_column("stance", no_wrap=True)
+        for name in ("index", "95 % interval", "passages"):
+            table.add_column(name, justify="right", no_wrap=True)
+        room = min(60, max(16, console.width - OTHER_COLUMNS))
         for row in rows:
             style = STYLES.get(row["stance"], "")
             interval = f"{row['stance_index_low']:+.2f} … {row['stance_index_high']:+.2f}"
-            name = row["title"] or row["article_id"]
+            name = str(row["title"] or row["article_id"])
+            name = name if len(name) <= room else f"{name[: room - 1]}…"
             index, count = f"{row['stance_index']:+.2f}", str(row["n_passages"])
             table.add_row(
                 Text(name), f"[{style}]{row['stance']}[/]" if style else row["stance"], index, interval, count
