@@ -56,14 +56,14 @@ def open_checkpoint(checkpoint: Path) -> Any:
     return model.eval()
 
 
-def export_graph(checkpoint: Path, target: Path) -> None:
-    """Write the checkpoint's graph with free batch and length axes."""
+def export_graph(checkpoint: Path, target: Path, longest: int) -> None:
+    """Write the checkpoint's graph with free batch and length axes, the length up to ``longest`` tokens."""
     model = _Logits(open_checkpoint(checkpoint)).eval()
     vocabulary = int(model.model.config.vocab_size)
-    ids = torch.randint(5, vocabulary, (2, 24))
+    ids = torch.randint(5, vocabulary, (2, min(24, longest)))
     mask = torch.ones_like(ids)
-    mask[1, 17:] = 0
-    batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("length", min=2, max=8192)
+    mask[1, ids.shape[1] * 2 // 3 :] = 0
+    batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("length", min=2, max=longest)
     program = torch.onnx.export(
         model,
         (ids, mask),
@@ -103,15 +103,16 @@ def halve_weights(graph: Path) -> None:
     onnx.save(model, str(graph))
 
 
-def parity(checkpoint: Path, graph: Path) -> Parity:
-    """Compare graph and checkpoint on random tokens over :data:`PARITY_SHAPES`, padding included."""
+def parity(checkpoint: Path, graph: Path, longest: int) -> Parity:
+    """Compare graph and checkpoint on random tokens over :data:`PARITY_SHAPES` up to ``longest``, padding included."""
     import onnxruntime
 
     model = open_checkpoint(checkpoint)
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     worst, answers = 0.0, []
-    for rows, length in PARITY_SHAPES:
+    for rows, wanted in PARITY_SHAPES:
+        length = min(wanted, longest)
         ids = torch.randint(5, int(model.config.vocab_size), (rows, length), generator=generator)
         mask = torch.ones_like(ids)
         for row in range(1, rows):
@@ -161,10 +162,10 @@ def open_to_version_4(path: Path) -> None:
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def export_checked(checkpoint: Path, target: Path, limit: float) -> Parity:
+def export_checked(checkpoint: Path, target: Path, limit: float, longest: int) -> Parity:
     """Export and compare; raises ExportError where a logit differs by more than ``limit`` on any shape."""
-    export_graph(checkpoint, target)
-    found = parity(checkpoint, target)
+    export_graph(checkpoint, target, longest)
+    found = parity(checkpoint, target, longest)
     if not found.max_difference <= limit:
         target.unlink()
         raise ExportError(

@@ -120,7 +120,9 @@ def train_candidate(
     def export(folder: Path) -> None:
         from training.export import export_checked, uncalibrated, write_bundle
 
-        checked = export_checked(trained / "checkpoint", folder / "model.onnx", config.export.max_logit_difference)
+        checked = export_checked(
+            trained / "checkpoint", folder / "model.onnx", config.export.max_logit_difference, config.model.max_length
+        )
         write_bundle(
             config, trained / "checkpoint", folder / "model.onnx", folder / "bundle", uncalibrated(config), {}, {}
         )

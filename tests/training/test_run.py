@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from inference.classifier import Classifier
 from tests.training.learnable_corpus import corpus_rows, write_corpus
-from training.config import RunConfig
+from training.config import RunConfig, load_run_config
 from training.corpus import CorpusError
 from training.export import ExportError, export_checked
 from training.run import run
+from training.text import save_tokenizer
 
 TASKS = {
     "stance": {
@@ -117,7 +119,7 @@ def test_run_refuses_a_graph_that_does_not_agree(finished: tuple[RunConfig, Any]
     config = finished[0]
     checkpoint = config.work / config.name / f"train-{config.seeds[0]}" / "checkpoint"
     with pytest.raises(ExportError, match="differs from it"):
-        export_checked(checkpoint, tmp_path / "model.onnx", 1e-12)
+        export_checked(checkpoint, tmp_path / "model.onnx", 1e-12, 48)
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -186,3 +188,59 @@ def test_run_stripped_encoder_opens_and_starts_another_run(finished: tuple[RunCo
     train = {"epochs": 1, "batch_size": 16, "hidden_words": 0.2, "bf16": False}
     result = run(settings(tmp_path, tmp_path / "encoder", rows, train=train), lambda line: None)
     assert result.report["splits"]["seen"]["tasks"]["stance"]["n"] > 0
+
+
+@pytest.fixture(scope="module")
+def roberta(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RoBERTa, which CamemBERT is, of two thin layers: what the hub would send, made here."""
+    from transformers import RobertaConfig, RobertaModel, set_seed
+
+    folder = tmp_path_factory.mktemp("roberta")
+    set_seed(0)
+    RobertaModel(
+        RobertaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=80,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=3,
+        )
+    ).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, 64)
+    return folder
+
+
+def test_run_of_the_hub_configuration_with_an_encoder_of_its_architecture(roberta: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    corpus = write_corpus(tmp_path / "corpus.jsonl", corpus_rows())
+    overrides = {
+        "model.encoder": roberta,
+        "model.max_length": 48,
+        "data.path": corpus,
+        "work": tmp_path / "runs",
+        "threads": 1,
+        "train.learning_rate": 0.001,
+        "train.epochs": 1,
+        "train.bf16": "false",
+        "registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
+        "registry.register_model": "false",
+    }
+    path = Path(__file__).parents[2] / "configs" / "train" / "camembert.yaml"
+    config = load_run_config(path, [f"{key}={value}" for key, value in overrides.items()])
+    assert load_run_config(path).model.encoder == "almanach/camembertv2-base"
+    result = run(config, lambda line: None)
+    parity = json.loads((config.work / "camembert" / "export-11" / "parity.json").read_text(encoding="utf-8"))
+    assert parity["max_difference"] < 1e-3 < parity["logit_spread"]
+    checkpoint = config.work / "camembert" / "train-11" / "checkpoint"
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    assert model.config.model_type == "roberta"
+    text = "La filière réclame les quotas mardi."
+    with torch.no_grad():
+        expected = model(**AutoTokenizer.from_pretrained(checkpoint)(text, return_tensors="pt")).logits.numpy()
+    classifier = Classifier.load(result.bundle)
+    np.testing.assert_allclose(classifier.logits(classifier.encode([text, text * 4]))[:1], expected, atol=1e-3)
