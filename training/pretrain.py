@@ -52,7 +52,6 @@ class Recipe:
     mask_rate_end: float = 0.15  # … and at the end of the decay
     clip: float = 1.0
     seed: int = 17
-    init: str = "random"  # or "ppmi": embeddings from co-occurrence (training.embeddings)
     checkpoint_minutes: float = 10.0
     log_steps: int = 50
     stop_after_minutes: float = math.inf

@@ -55,7 +55,6 @@ class RecipeConfig(Strict):
     mask_rate_end: float = 0.15
     clip: float = 1.0
     seed: int = 17
-    init: Literal["random", "ppmi"] = "ppmi"
     checkpoint_minutes: float = 10.0
     log_steps: int = 50
     stop_after_minutes: float = math.inf
@@ -73,6 +72,7 @@ class PretrainConfig(Strict):
     vocabulary: Annotated[int, Field(ge=512, le=65_536)] = 16_384
     tokenizer_characters: int = 3_000_000
     tokenizer: Path | None = None  # an existing tokenizer.json instead of a new one
+    init: Literal["random", "ppmi"] = "ppmi"  # ppmi: embeddings from co-occurrence (training.embeddings)
     co_occurrence_window: Annotated[int, Field(ge=1)] = 6
     recipe: RecipeConfig = RecipeConfig()
     threads: int = 0
@@ -130,7 +130,7 @@ def pretrain(config: PretrainConfig, log: Callable[[int, dict[str, float]], None
     places = [(s.source, shards_folder / s.file, config.sources[s.source].weight) for s in shards]
     windows = Windows(places, recipe.length, piece_id(tokenizer, "[CLS]"), recipe.seed)
     fresh = not (config.work / "state").exists()
-    embeddings = _embeddings(config, shards, shards_folder) if fresh and recipe.init == "ppmi" else None
+    embeddings = _embeddings(config, shards, shards_folder) if fresh and config.init == "ppmi" else None
     run = Pretraining(recipe, tokenizer, windows, config.work, embeddings)
     journal = config.work / "log.jsonl"
 

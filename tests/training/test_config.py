@@ -81,3 +81,12 @@ def test_config_that_is_no_yaml_is_named(tmp_path: Path) -> None:
         load_run_config(written(tmp_path, "a: [1"))
     with pytest.raises(ConfigError, match="nowhere"):
         load_run_config(tmp_path / "nowhere.yaml")
+
+
+def test_config_of_a_pretraining_recipe_is_the_loops_own() -> None:
+    from dataclasses import asdict
+
+    from training.pretrain import Recipe
+    from training.pretrain_job import RecipeConfig
+
+    assert RecipeConfig().model_dump() == asdict(Recipe())
