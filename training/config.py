@@ -101,11 +101,24 @@ class DataConfig(Strict):
         return self
 
 
+class CompanionConfig(Strict):
+    """A linear model on hashed pieces and pairs of pieces beside the encoder, inside the exported graph.
+
+    ``buckets`` rows of its table (vocabulary included), inverse regularisation ``c``, features of fewer than
+    ``min_rows`` training rows left out.
+    """
+
+    buckets: Annotated[int, Field(ge=1024, le=2**22)] = 2**18
+    c: Annotated[float, Field(gt=0)] = 8.0
+    min_rows: Annotated[int, Field(ge=1)] = 2
+
+
 class ModelConfig(Strict):
     """What is trained: an encoder checkpoint (folder or hub name) or, with kind tfidf, TF-IDF + logistic regression."""
 
     kind: Literal["transformer", "tfidf"] = "transformer"
     encoder: str | None = None
+    companion: CompanionConfig | None = None
     from_scratch: bool = False  # the encoder's shape with random weights: the un-pre-trained twin
     max_length: Annotated[int, Field(ge=16, le=8192)] = 256
 
@@ -113,14 +126,25 @@ class ModelConfig(Strict):
     def _encoder_is_named(self) -> ModelConfig:
         if self.kind == "transformer" and not self.encoder:
             raise ValueError("a transformer needs encoder: a checkpoint folder or a hub name")
+        if self.kind == "tfidf" and self.companion is not None:
+            raise ValueError("a companion stands beside an encoder; remove it or set kind to transformer")
         return self
+
+
+class AugmentConfig(Strict):
+    """The probability of each kind of augmentation at a reading of a training row (see :mod:`training.augment`)."""
+
+    typography: Annotated[float, Field(ge=0, le=1)] = 0.0
+    actors: Annotated[float, Field(ge=0, le=1)] = 0.0
+    figures: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class TrainConfig(Strict):
     """How the transformer is fine-tuned; rates are peaks, ``warmup`` is a share of the steps.
 
     ``hidden_words`` is the share of pieces that the mask token hides at each reading of a training row: a small model
-    then cannot learn rows by single words.
+    then cannot learn rows by single words. ``contrastive`` weighs the loss between members of a contrast group, which
+    then share a batch (see :mod:`training.group_loss`); 0 leaves both out.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 6
@@ -132,6 +156,8 @@ class TrainConfig(Strict):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     hidden_words: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augment: AugmentConfig = AugmentConfig()
+    contrastive: Annotated[float, Field(ge=0)] = 0.0
     bf16: bool = True
 
 

@@ -17,6 +17,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from inference.bundle import write_manifest
+from training.companion import Companion
 from training.config import RunConfig
 
 #: Smaller tensors are not worth a cast.
@@ -37,15 +38,22 @@ class Parity:
 
 
 class _Logits(torch.nn.Module):
-    """The bare function that is exported: token ids and mask in, one row of logits out."""
+    """The bare function that is exported: token ids and mask in, one row of logits out, the companion's added."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, companion: Companion | None = None) -> None:
         super().__init__()
         self.model = model
+        self.companion = companion
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits
+        return logits if self.companion is None else logits + self.companion(input_ids, attention_mask)
+
+
+def open_function(checkpoint: Path, companion: Path | None) -> _Logits:
+    """The function that a graph must compute: the checkpoint and, where there is one, its companion."""
+    beside = None if companion is None else Companion.load(companion)
+    return _Logits(open_checkpoint(checkpoint), beside).eval()
 
 
 def open_checkpoint(checkpoint: Path) -> Any:
@@ -56,9 +64,9 @@ def open_checkpoint(checkpoint: Path) -> Any:
     return model.eval()
 
 
-def export_graph(checkpoint: Path, target: Path, longest: int) -> None:
+def export_graph(checkpoint: Path, target: Path, longest: int, companion: Path | None = None) -> None:
     """Write the checkpoint's graph with free batch and length axes, the length up to ``longest`` tokens."""
-    model = _Logits(open_checkpoint(checkpoint)).eval()
+    model = open_function(checkpoint, companion)
     vocabulary = int(model.model.config.vocab_size)
     ids = torch.randint(5, vocabulary, (2, min(24, longest)))
     mask = torch.ones_like(ids)
@@ -103,22 +111,22 @@ def halve_weights(graph: Path) -> None:
     onnx.save(model, str(graph))
 
 
-def parity(checkpoint: Path, graph: Path, longest: int) -> Parity:
+def parity(checkpoint: Path, graph: Path, longest: int, companion: Path | None = None) -> Parity:
     """Compare graph and checkpoint on random tokens over :data:`PARITY_SHAPES` up to ``longest``, padding included."""
     import onnxruntime
 
-    model = open_checkpoint(checkpoint)
+    model = open_function(checkpoint, companion)
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     worst, answers = 0.0, []
     for rows, wanted in PARITY_SHAPES:
         length = min(wanted, longest)
-        ids = torch.randint(5, int(model.config.vocab_size), (rows, length), generator=generator)
+        ids = torch.randint(5, int(model.model.config.vocab_size), (rows, length), generator=generator)
         mask = torch.ones_like(ids)
         for row in range(1, rows):
             mask[row, max(2, length - row * length // (2 * rows)) :] = 0
         with torch.no_grad():
-            expected = model(input_ids=ids, attention_mask=mask).logits.numpy()
+            expected = model(ids, mask).numpy()
         found = session.run(["logits"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
         worst = max(worst, float(np.abs(found - expected).max()))
         answers.append(expected)
@@ -162,10 +170,10 @@ def open_to_version_4(path: Path) -> None:
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def export_checked(checkpoint: Path, target: Path, limit: float, longest: int) -> Parity:
+def export_checked(checkpoint: Path, target: Path, limit: float, longest: int, companion: Path | None = None) -> Parity:
     """Export and compare; raises ExportError where a logit differs by more than ``limit`` on any shape."""
-    export_graph(checkpoint, target, longest)
-    found = parity(checkpoint, target, longest)
+    export_graph(checkpoint, target, longest, companion)
+    found = parity(checkpoint, target, longest, companion)
     if not found.max_difference <= limit:
         target.unlink()
         raise ExportError(

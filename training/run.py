@@ -117,11 +117,22 @@ def train_candidate(
         train_rows, validation = splits[config.data.split.train], splits[config.data.split.validation]
         finetune(config, seed, train_rows, validation, folder, log)
 
+    def accompany(folder: Path) -> None:
+        from training.companion import fit_beside
+
+        train_rows, validation = splits[config.data.split.train], splits[config.data.split.validation]
+        shares = fit_beside(config, trained / "checkpoint", train_rows, validation, folder)
+        log(0, {f"companion_share_{task}": share for task, share in shares.items()})
+
     def export(folder: Path) -> None:
         from training.export import export_checked, uncalibrated, write_bundle
 
         checked = export_checked(
-            trained / "checkpoint", folder / "model.onnx", config.export.max_logit_difference, config.model.max_length
+            trained / "checkpoint",
+            folder / "model.onnx",
+            config.export.max_logit_difference,
+            config.model.max_length,
+            companion,
         )
         write_bundle(
             config, trained / "checkpoint", folder / "model.onnx", folder / "bundle", uncalibrated(config), {}, {}
@@ -130,7 +141,12 @@ def train_candidate(
 
     shaping = {"seed": seed, "corpus": digest, **config.model_dump(include={"tasks", "model", "train"}, mode="json")}
     shaping["model"]["encoder"] = encoder_digest(config)  # its content counts, wherever it lies
+    beside = shaping["model"].pop("companion")  # fitted after the encoder: it does not shape the training
     trained = steps.do(f"train-{seed}", shaping, train)
+    companion = None
+    if beside is not None:
+        shaping["companion"] = beside
+        companion = steps.do(f"companion-{seed}", shaping, accompany) / "companion.safetensors"
     exported = steps.do(f"export-{seed}", {**shaping, "limit": config.export.max_logit_difference}, export)
     scored, seconds = {}, 0.0
     for name, rows in held_out.items():
