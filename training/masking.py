@@ -18,15 +18,15 @@ def mask_words(
     """Hide whole words of ``ids`` and return the hidden input and its labels, both of shape (batch, length).
 
     ``starts`` and ``specials`` are boolean tables over the vocabulary: pieces that begin a word, pieces that are
-    never hidden. Of the chosen pieces 80 % become ``mask_id``, 10 % a random piece, 10 % stay; labels are
-    :data:`IGNORED` elsewhere.
+    never hidden; they and ``generator`` are on the device of ``ids``. Of the chosen pieces 80 % become ``mask_id``,
+    10 % a random piece, 10 % stay; labels are :data:`IGNORED` elsewhere.
     """
     word = starts[ids].cumsum(1)
-    draw = torch.rand(ids.shape, generator=generator).gather(1, word.clamp(max=ids.shape[1] - 1))
+    draw = torch.rand(ids.shape, generator=generator, device=ids.device).gather(1, word.clamp(max=ids.shape[1] - 1))
     chosen = (draw < rate) & ~specials[ids]
     labels = torch.where(chosen, ids, IGNORED)
-    fate = torch.rand(ids.shape, generator=generator)
-    other = torch.randint(int(specials.numel()), ids.shape, generator=generator)
+    fate = torch.rand(ids.shape, generator=generator, device=ids.device)
+    other = torch.randint(int(specials.numel()), ids.shape, generator=generator, device=ids.device)
     hidden = torch.where(chosen & (fate < 0.8), mask_id, ids)
     hidden = torch.where(chosen & (fate >= 0.9) & ~specials[other], other, hidden)
     return hidden, labels

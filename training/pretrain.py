@@ -25,6 +25,7 @@ from torch import nn
 from transformers import ModernBertConfig, ModernBertForMaskedLM, set_seed
 
 from training.masking import mask_words
+from training.muon import StackedMuon
 from training.windows import Windows
 
 Log = Callable[[int, dict[str, float]], None]
@@ -104,8 +105,11 @@ def mask_rate(recipe: Recipe, step: int) -> float:
     return recipe.mask_rate + into * (recipe.mask_rate_end - recipe.mask_rate)
 
 
-def build_optimizers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices between the layers, AdamW for everything else."""
+def build_optimizers(model: nn.Module, recipe: Recipe, stacked: bool = False) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices between the layers, AdamW for everything else.
+
+    ``stacked`` takes :class:`training.muon.StackedMuon`, the same update in fewer and larger products.
+    """
     matrices: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
@@ -118,15 +122,17 @@ def build_optimizers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optim
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return [
-        torch.optim.Muon(
+    muon: torch.optim.Optimizer
+    if stacked:
+        muon = StackedMuon(matrices, lr=recipe.lr_matrices, weight_decay=recipe.weight_decay)
+    else:
+        muon = torch.optim.Muon(
             matrices,
             lr=recipe.lr_matrices,
             weight_decay=recipe.weight_decay,
             adjust_lr_fn="match_rms_adamw",
-        ),
-        torch.optim.AdamW(groups, lr=recipe.lr_others, betas=(0.9, 0.98), fused=True),
-    ]
+        )
+    return [muon, torch.optim.AdamW(groups, lr=recipe.lr_others, betas=(0.9, 0.98), fused=True)]
 
 
 class Pretraining:
@@ -150,7 +156,7 @@ class Pretraining:
                 table = self.model.get_input_embeddings().weight
                 assert isinstance(table, torch.Tensor)
                 table[: len(embeddings)].copy_(embeddings)
-        self.optimizers = build_optimizers(self.model, recipe)
+        self.optimizers = self._build_optimizers()
         self.mask_id = piece_id(tokenizer, "[MASK]")
         size = int(self.model.config.vocab_size)
         pieces = [tokenizer.id_to_token(number) or "" for number in range(size)]
@@ -161,6 +167,9 @@ class Pretraining:
             (folder / "state.old").rename(folder / "state")  # killed between the two renames of a checkpoint
         if (folder / "state" / "progress.json").exists():
             self._resume()
+
+    def _build_optimizers(self) -> list[torch.optim.Optimizer]:
+        return build_optimizers(self.model, self.recipe)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -211,28 +220,46 @@ class Pretraining:
     # -- training ------------------------------------------------------------------------------------------------
 
     def _loss(self, ids: torch.Tensor, rate: float, seed: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)  # masks made on the CPU are the same on every device
         hidden, labels = mask_words(ids, self.starts, self.specials, rate, self.mask_id, generator)
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.model(input_ids=hidden.to(self.device), labels=labels.to(self.device))
         loss: torch.Tensor = output.loss
         return loss
 
-    def _take_step(self) -> float:
-        recipe, share, total = self.recipe, learning_rate(self.recipe, self.step), 0.0
+    def _batch(self, number: int) -> torch.Tensor:
+        return torch.from_numpy(self.windows.batch(number, self.recipe.batch_size))
+
+    def _training_loss(self, ids: torch.Tensor, rate: float, seed: int) -> torch.Tensor:
+        return self._loss(ids, rate, seed)
+
+    def _rates(self) -> tuple[float, float]:
+        """Share of the peak learning rates and mask rate of the step to come."""
+        return learning_rate(self.recipe, self.step), mask_rate(self.recipe, self.step)
+
+    def _compile(self) -> None:
+        if self.recipe.compile:
+            self.model.compile()
+
+    def _finished(self) -> bool:
+        return self.step >= self.recipe.steps
+
+    def _take_step(self) -> list[torch.Tensor]:
+        """One update; returns the losses of its parts, unread, so that a GPU need not wait for the CPU."""
+        recipe, losses = self.recipe, []
+        share, rate = self._rates()
         for part in range(recipe.accumulate):
             number = self.step * recipe.accumulate + part
-            ids = torch.from_numpy(self.windows.batch(number, recipe.batch_size))
-            loss = self._loss(ids, mask_rate(recipe, self.step), recipe.seed * 1_000_003 + number)
+            loss = self._training_loss(self._batch(number), rate, recipe.seed * 1_000_003 + number)
             torch.autograd.backward(loss / recipe.accumulate)
-            total += loss.item() / recipe.accumulate
+            losses.append(loss.detach())
         nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         for optimizer, peak in zip(self.optimizers, (recipe.lr_matrices, recipe.lr_others), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * share
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return total
+        return losses
 
     def held_out_loss(self) -> dict[str, float]:
         """Mean loss in nats a hidden piece on the held-out windows, a source and all together (mask rate 0.15)."""
@@ -246,26 +273,34 @@ class Pretraining:
         return {**losses, "held_out": sum(losses.values()) / len(losses)}
 
     def run(self, log: Log) -> bool:
-        """Step until the recipe's end (returns True) or ``stop_after_minutes`` of this call (returns False)."""
+        """Step until the recipe's end (returns True) or ``stop_after_minutes`` of this call (returns False).
+
+        Raises FloatingPointError for a loss that is not finite; the last checkpoint is whole then.
+        """
         recipe = self.recipe
-        if recipe.compile:
-            self.model.compile()
+        self._compile()
         self.model.train()
         tokens = recipe.batch_size * recipe.accumulate * recipe.length
         began = saved = logged = time.monotonic()
-        before, losses = self.minutes, []
-        while self.step < recipe.steps:
-            losses.append(self._take_step())
+        before = self.minutes
+        losses: list[torch.Tensor] = []
+        while not self._finished():
+            losses += self._take_step()
             self.step += 1
+            if self.step % recipe.log_steps == 0:
+                mean = sum(loss.item() for loss in losses) / len(losses)  # waits for the device: the clock is right
+                if not math.isfinite(mean):
+                    raise FloatingPointError(f"the loss is {mean} at step {self.step}: resume with lower rates")
+                passed = time.monotonic() - logged
+                rate = tokens * len(losses) / recipe.accumulate / passed
+                metrics = {"loss": mean, "tokens_per_second": rate}
+                minutes = before + (time.monotonic() - began) / 60
+                log(self.step, {**metrics, "tokens": float(tokens * self.step), "minutes": minutes})
+                logged, losses = time.monotonic(), []
             now = time.monotonic()
             self.minutes = before + (now - began) / 60
-            if self.step % recipe.log_steps == 0:
-                rate = tokens * len(losses) / (now - logged)
-                metrics = {"loss": sum(losses) / len(losses), "tokens_per_second": rate}
-                log(self.step, {**metrics, "tokens": float(tokens * self.step), "minutes": self.minutes})
-                logged, losses = now, []
             out_of_time = (now - began) / 60 >= recipe.stop_after_minutes
-            if out_of_time or (now - saved) / 60 >= recipe.checkpoint_minutes or self.step == recipe.steps:
+            if out_of_time or (now - saved) / 60 >= recipe.checkpoint_minutes or self._finished():
                 log(self.step, self.held_out_loss())
                 self.checkpoint()
                 saved = logged = time.monotonic()

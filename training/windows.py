@@ -50,27 +50,40 @@ class Windows:
         count = max(1, round(usable * source.weight))
         return (np.arange(count, dtype=np.int64) + epoch * count) % usable
 
-    def _at(self, position: int) -> tuple[int, int]:
-        epoch, place = divmod(position, self.epoch_windows)
+    def _epoch_order(self, epoch: int) -> Ids:
         if epoch != self._epoch:
             pairs = [self._share(s, epoch) + (number << 40) for number, s in enumerate(self.sources)]
             order = np.concatenate(pairs)
             np.random.default_rng((self.seed, epoch)).shuffle(order)
             self._epoch, self._order = epoch, order
-        code = int(self._order[place])
-        return code >> 40, code & ((1 << 40) - 1)
+        return self._order
 
-    def _window(self, source: Source, index: int) -> Ids:
+    def places(self, step: int, size: int) -> tuple[Ids, Ids]:
+        """Which windows the batch of ``step`` holds: numbers of sources, numbers of windows in them; both (size,)."""
+        parts, position, end = [], step * size, (step + 1) * size
+        while position < end:
+            epoch, place = divmod(position, self.epoch_windows)
+            part = self._epoch_order(epoch)[place : place + end - position]
+            parts.append(part)
+            position += len(part)
+        codes = np.concatenate(parts)
+        return codes >> 40, codes & ((1 << 40) - 1)
+
+    def _read(self, source: Source, indices: Ids) -> Ids:
         body = self.length - 1
-        ids = np.empty(self.length, dtype=np.int64)
-        ids[0] = self.cls_id
-        ids[1:] = source.tokens[index * body : (index + 1) * body]
+        ids = np.empty((len(indices), self.length), dtype=np.int64)
+        ids[:, 0] = self.cls_id
+        ids[:, 1:] = source.tokens[: source.windows * body].reshape(-1, body)[indices]
         return ids
 
     def batch(self, step: int, size: int) -> Ids:
         """The training batch of ``step``, shape (size, length)."""
-        places = (self._at(step * size + row) for row in range(size))
-        return np.stack([self._window(self.sources[number], index) for number, index in places])
+        numbers, indices = self.places(step, size)
+        ids = np.empty((size, self.length), dtype=np.int64)
+        for number in np.unique(numbers):
+            rows = numbers == number
+            ids[rows] = self._read(self.sources[number], indices[rows])
+        return ids
 
     def held_out(self, size: int) -> Iterator[tuple[str, Ids]]:
         """Batches of held-out windows, source by source: (source name, ids of shape (≤ size, length))."""
@@ -78,4 +91,4 @@ class Windows:
             first = source.windows - source.held_out
             for start in range(first, source.windows, size):
                 stop = min(start + size, source.windows)
-                yield source.name, np.stack([self._window(source, index) for index in range(start, stop)])
+                yield source.name, self._read(source, np.arange(start, stop, dtype=np.int64))
