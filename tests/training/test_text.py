@@ -39,6 +39,12 @@ def test_text_tokenizer_knows_every_string(tokenizer: Tokenizer, text: str) -> N
     assert tokenizer.token_to_id("[UNK]") not in tokenizer.encode(text).ids
 
 
+def test_text_tokenizer_puts_a_mask_in_the_place_of_a_whole_word(tokenizer: Tokenizer) -> None:
+    with_word, masked = tokenizer.encode("Le ministre réclame").tokens, tokenizer.encode("Le [MASK] réclame").tokens
+    assert masked == [with_word[0], with_word[1], " [MASK]", *tokenizer.encode("réclame").tokens[1:]]
+    assert tokenizer.token_to_id("[MASK]") == 4
+
+
 def test_text_saved_tokenizer_opens_in_transformers(tokenizer: Tokenizer, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -81,7 +87,7 @@ def test_text_windows_read_a_source_by_its_weight(shards: tuple[Path, list[Shard
     windows = Windows([("débats", folder / listed[0].file, weight)], 16, 2, seed=0)
     usable = windows.sources[0].windows - windows.sources[0].held_out
     epochs = round(1 / weight)
-    seen = [windows._at(place)[1] for place in range(windows.epoch_windows * epochs)]
+    seen = windows.places(0, windows.epoch_windows * epochs)[1].tolist()
     assert abs(windows.epoch_windows - usable * weight) <= 1
     assert len(set(seen)) >= usable - epochs
     assert max(seen) < usable  # held-out windows are never read
