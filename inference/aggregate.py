@@ -3,18 +3,22 @@
 The index of a task is (plus − minus) / passages over the predicted labels. Its interval says how far it could lie
 given the calibrated doubt about each passage: the sum of independent draws, one a passage, each +1, 0 or −1 with the
 passage's own probabilities. That distribution is computed exactly by convolution (a Poisson-multinomial sum).
+
+The label comes from one of two rules: thresholds on the shares of the predicted labels, or the likeliest kind of
+article given what each passage may be. A model carries the rule that was chosen with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import log
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, ModelError
 from inference.classifier import Prediction
 
 #: Above this many passages the sum is normal to far better than the printed digits (Lyapunov's theorem).
@@ -27,6 +31,26 @@ class ArticleRule:
 
     tilt: float = 0.15
     pushes: float = 0.34
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleMixture:
+    """An article is the likeliest of four kinds, each a bag of passages: for a side, against it, mixed, neutral.
+
+    ``own`` and ``other`` are the shares of passages that push for and against an article's own side; ``mixed`` and
+    ``neutral`` the share that push each way in an article of that kind; the rest of each bag pushes nowhere. ``plus``
+    and ``minus`` are the shares of the labels among the passages that the probabilities were calibrated on.
+    """
+
+    own: float
+    other: float
+    mixed: float
+    neutral: float
+    plus: float
+    minus: float
+
+
+Rule = ArticleRule | ArticleMixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +92,48 @@ def article_label(index: float, pushes: float, plus: str, minus: str, neutral: s
     return "mixed" if pushes >= rule.pushes else neutral
 
 
+def likeliest_kind(
+    pushes: Sequence[tuple[float, float]], plus: str, minus: str, neutral: str, rule: ArticleMixture
+) -> str:
+    """The label of an article from its passages' calibrated (plus, minus) probabilities.
+
+    A passage with probabilities p speaks for a bag with shares π by Σ p π / base: naive Bayes over passages whose
+    labels are not known but believed. Ties go to taking no side, and so does a side that the majority of the predicted
+    labels contradicts: an index of one sign under the label of the other would be read as a fault.
+    """
+    bags = {
+        "mixed": (rule.mixed, rule.mixed),
+        neutral: (rule.neutral, rule.neutral),
+        plus: (rule.own, rule.other),
+        minus: (rule.other, rule.own),
+    }
+    rest = 1.0 - rule.plus - rule.minus
+    evidence = {
+        label: sum(
+            log(
+                p * to_plus / rule.plus
+                + m * to_minus / rule.minus
+                + max(0.0, 1 - p - m) * (1 - to_plus - to_minus) / rest
+            )
+            for p, m in pushes
+        )
+        for label, (to_plus, to_minus) in bags.items()
+    }
+    label = max(evidence, key=lambda name: evidence[name])
+    lead = sum((p >= max(m, 1 - p - m)) - (m > max(p, 1 - p - m)) for p, m in pushes)
+    return "mixed" if (label == plus and lead < 0) or (label == minus and lead > 0) else label
+
+
 def summarise(
     predictions: Sequence[Prediction],
     labels: Mapping[str, Sequence[str]],
     axes: Mapping[str, tuple[str, str]],
-    rule: ArticleRule,
+    rule: Rule,
 ) -> dict[str, TaskSummary]:
-    """Summarise an article's passages, a task at a time; ``predictions`` must not be empty."""
+    """Summarise an article's passages, a task at a time; ``predictions`` must not be empty.
+
+    A mixture knows the shares of the first task alone: others with an axis get the default thresholds.
+    """
     n = len(predictions)
     summaries: dict[str, TaskSummary] = {}
     for task, names in labels.items():
@@ -88,17 +147,29 @@ def summarise(
             continue
         plus, minus = axes[task]
         index = (counts[plus] - counts[minus]) / n
-        low, high = index_interval(
-            [prediction.probabilities[task][plus] for prediction in predictions],
-            [prediction.probabilities[task][minus] for prediction in predictions],
-        )
-        rest = [name for name in names if name not in (plus, minus)]
-        label = article_label(index, shares[plus] + shares[minus], plus, minus, rest[0] if rest else "neutral", rule)
+        pushes = [(one.probabilities[task][plus], one.probabilities[task][minus]) for one in predictions]
+        low, high = index_interval([p for p, _ in pushes], [m for _, m in pushes])
+        neutral = next((name for name in names if name not in (plus, minus)), "neutral")
+        if isinstance(rule, ArticleRule) or task != next(iter(labels)):
+            thresholds = rule if isinstance(rule, ArticleRule) else ArticleRule()
+            label = article_label(index, shares[plus] + shares[minus], plus, minus, neutral, thresholds)
+        else:
+            label = likeliest_kind(pushes, plus, minus, neutral, rule)
         # The interval is about the passages' true labels; show it so that it never excludes the printed index.
         summaries[task] = TaskSummary(shares, label, index, min(low, index), max(high, index))
     return summaries
 
 
-def rule_of(bundle: Bundle) -> ArticleRule:
-    """The article rule that was chosen with the model, or the default for a model that carries none."""
-    return ArticleRule(**bundle.article_rule)
+def rule_of(bundle: Bundle) -> Rule:
+    """The article rule that was chosen with the model, or the default for a model that carries none.
+
+    The manifest holds its numbers alone; their names tell which rule it is. Raises ModelError for names of neither.
+    """
+    numbers = bundle.article_rule
+    if set(numbers) <= {field.name for field in fields(ArticleRule)}:
+        return ArticleRule(**numbers)
+    if set(numbers) == {field.name for field in fields(ArticleMixture)}:
+        return ArticleMixture(**numbers)
+    raise ModelError(
+        f"{bundle.folder} has an article_rule of {sorted(numbers)}, unknown to this version; update penchant"
+    )

@@ -11,7 +11,8 @@ from training.calibrate import Calibration
 from training.compare import compare, comparison_markdown
 from training.config import Columns, DataConfig, ModelConfig, RunConfig, TaskConfig
 from training.corpus import Example, read_rows, to_examples
-from training.evaluate import evaluate, to_markdown
+from training.evaluate import evaluate
+from training.evaluation_markdown import to_markdown
 from training.metrics import Scored
 from training.scoring import bundle_logits, to_scored
 

@@ -22,37 +22,56 @@ from transformers import (
 
 from inference.classifier import kept_tokens
 from inference.labels import id2label_from_tasks
+from training.augment import Augment, augment_pair, augmenter
 from training.config import RunConfig
 from training.corpus import Example
+from training.group_loss import GroupedBatches, contrast_codes, group_loss
 
 Logits = npt.NDArray[np.float32]
 
 
 class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none.
+    """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none, then its contrast group.
 
-    A share ``hidden`` of the pieces is replaced by the mask token, anew at each reading (torch's generator).
+    At each reading of a row ``augment`` may change its text, and a share ``hidden`` of the pieces is replaced by the
+    mask token; both draw from torch's generator. ``rows`` are the examples as they are.
     """
 
     def __init__(
-        self, examples: Sequence[Example], tokenizer: Any, tasks: Sequence[str], max_length: int, hidden: float = 0.0
+        self,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        tasks: Sequence[str],
+        max_length: int,
+        hidden: float = 0.0,
+        augment: Augment | None = None,
     ) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.examples, self.tokenizer, self.max_length, self.augment = examples, tokenizer, max_length, augment
         self.hidden, self.mask, self.special = hidden, tokenizer.mask_token_id, set(tokenizer.all_special_ids)
-        for example in examples:
-            # Cut by the code that scores: training must see of a pair what scoring will see.
-            encoded = tokenizer(*([example.text] if example.pair is None else [example.pair, example.text]))
-            context = 0 if example.pair is None else encoded.sequence_ids().count(0)
-            kept = kept_tokens(len(encoded["input_ids"]), context, max_length)
-            inputs = {name: [values[place] for place in kept] for name, values in encoded.items()}
+        self.groups = contrast_codes(examples)
+        self.rows: list[dict[str, Any]] = []
+        for example, group in zip(examples, self.groups, strict=True):
             labels = [example.gold[task] if example.gold[task] >= 0 else -100 for task in tasks]
-            self.rows.append({**inputs, "labels": labels})
+            self.rows.append({**self._encode(example.pair, example.text), "labels": [*labels, group]})
+
+    def _encode(self, pair: str | None, text: str) -> dict[str, list[int]]:
+        # Cut by the code that scores: training must see of a pair what scoring will see.
+        encoded = self.tokenizer(*([text] if pair is None else [pair, text]))
+        context = 0 if pair is None else encoded.sequence_ids().count(0)
+        kept = kept_tokens(len(encoded["input_ids"]), context, self.max_length)
+        return {name: [values[place] for place in kept] for name, values in encoded.items()}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
+        if self.augment is not None:
+            example = self.examples[index]
+            rng = np.random.default_rng(int(torch.randint(2**62, ())))
+            pair, text = augment_pair(self.augment, example.pair, example.text, rng)
+            if (pair, text) != (example.pair, example.text):
+                row = {**self._encode(pair, text), "labels": row["labels"]}
         if not self.hidden:
             return row
         ids = row["input_ids"]
@@ -71,19 +90,23 @@ class Collate:
         self.tokenizer = tokenizer
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Tensors of shape (rows, width), and labels of shape (rows, tasks)."""
+        """Tensors of shape (rows, width), and labels of shape (rows, tasks + 1)."""
         inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
         batch: dict[str, torch.Tensor] = self.tokenizer.pad(inputs, return_tensors="pt", pad_to_multiple_of=8)
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
 
 
 def task_loss(config: RunConfig) -> Callable[..., torch.Tensor]:
-    """The Trainer's loss: the weighted sum over tasks of cross-entropy inside the task's group of logits."""
+    """The Trainer's loss: the weighted sum over tasks of cross-entropy inside the task's group of logits.
+
+    With ``train.contrastive`` the loss between members of a contrast group joins it, under the same weights.
+    """
     parts, start = [], 0
     for task in config.tasks.values():
         parts.append((slice(start, start + len(task.labels)), task.weight))
         start += len(task.labels)
     entropy = nn.CrossEntropyLoss(ignore_index=-100, label_smoothing=config.train.label_smoothing)
+    contrastive = config.train.contrastive
 
     def loss(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
         logits: torch.Tensor = outputs["logits"].float()
@@ -91,6 +114,8 @@ def task_loss(config: RunConfig) -> Callable[..., torch.Tensor]:
         for number, (columns, weight) in enumerate(parts):
             if bool((labels[:, number] >= 0).any()):
                 total = total + weight * entropy(logits[:, columns], labels[:, number])
+            if contrastive:
+                total = total + weight * contrastive * group_loss(logits[:, columns], labels[:, number], labels[:, -1])
         return total
 
     return loss
@@ -140,6 +165,14 @@ def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]
     return list(groups.values())
 
 
+class GroupedTrainer(Trainer):
+    """The Trainer with the members of each contrast group in one batch."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+        rows: Any = train_dataset or self.train_dataset
+        return GroupedBatches([len(row["input_ids"]) for row in rows.rows], rows.groups, self.args.train_batch_size)
+
+
 class MetricsToCaller(TrainerCallback):
     """Hands the Trainer's own log rows (loss, rate, epoch) to a plain function."""
 
@@ -168,7 +201,8 @@ def finetune(
     model = build_model(config, seed)
     tasks = list(config.tasks)
     settings = config.train
-    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length, settings.hidden_words)
+    augment = augmenter(settings.augment.model_dump())
+    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length, settings.hidden_words, augment)
     steps = max(1, int(-(-len(rows) // settings.batch_size) * settings.epochs))
     arguments = TrainingArguments(
         output_dir=str(folder / "trainer"),
@@ -193,7 +227,7 @@ def finetune(
         dataloader_pin_memory=False,
     )
     optimizer = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98))
-    trainer = Trainer(
+    trainer = (GroupedTrainer if settings.contrastive else Trainer)(
         model=model,
         args=arguments,
         train_dataset=rows,
@@ -227,20 +261,3 @@ def macro_f1_by_task(config: RunConfig) -> Callable[[Any], dict[str, float]]:
         return scores
 
     return compute
-
-
-def strip_head(checkpoint: Path, target: Path) -> None:
-    """Write the encoder of a fine-tuned classifier as a half-precision checkpoint of its own, with its tokenizer."""
-    from transformers import AutoModel
-
-    from training.export import open_to_version_4
-
-    model: Any = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
-    for name in ("classifier_dropout", "mlp_dropout", "embedding_dropout"):
-        if hasattr(model.config, name):
-            setattr(model.config, name, 0.0)
-    for name in ("id2label", "label2id", "problem_type"):
-        setattr(model.config, name, None)
-    model.half().save_pretrained(target)
-    open_tokenizer(str(checkpoint)).save_pretrained(target)
-    open_to_version_4(target / "tokenizer_config.json")

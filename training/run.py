@@ -11,20 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from inference.aggregate import ArticleRule
+from inference.aggregate import ArticleRule, Rule
 from inference.bundle import file_digest
-from training.articles import aggregate_by, article_gold, choose_rule
+from training.articles import Trial, aggregate_by, article_gold, choose_rule, rules_table
 from training.baseline import Baseline
 from training.calibrate import Calibration, fit_calibration
-from training.config import RunConfig
+from training.config import ConfigError, RunConfig
 from training.corpus import Example, corpus_digest, load_examples
-from training.evaluate import evaluate, to_markdown
+from training.evaluate import evaluate
+from training.evaluation_markdown import to_markdown
 from training.evidence import Cost, Decision, Evidence
 from training.gate import decide
 from training.metrics import Scored
 from training.scoring import bundle_logits, to_scored
 from training.slices import Aggregate, Articles
 from training.steps import Steps
+from training.worst_errors import add_worst_errors
 
 Say = Callable[[str], None]
 Splits = Mapping[str, Sequence[Example]]
@@ -56,7 +58,10 @@ def run(config: RunConfig, say: Say = print) -> RunResult:
     from training.store import use_tracking
     from training.tracking import start_run
 
-    config.gate.require_main({split: list(config.tasks) for split in config.data.split.tests})
+    try:
+        config.gate.require_main({split: list(config.tasks) for split in config.data.split.tests})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     splits = load_examples(config)
     check_examples(config, splits).raise_if_failed()
     digest = corpus_digest(splits)
@@ -181,20 +186,26 @@ def tests_of(config: RunConfig, scored: Mapping[str, Scored]) -> dict[str, Score
     return {name: scored[name] for name in config.data.split.tests}
 
 
-def judge(config: RunConfig, splits: Splits, candidate: Candidate) -> tuple[Calibration, dict[str, Any], ArticleRule]:
+def judge(config: RunConfig, splits: Splits, candidate: Candidate) -> tuple[Calibration, dict[str, Any], Rule]:
     """Calibrate and choose the article rule on validation, then evaluate on the tests."""
     validation = config.data.split.validation
     limits = config.calibration
     calibration = fit_calibration(candidate.scored[validation], limits.risk, limits.confidence)
-    rule = ArticleRule()
+    rule: Rule = ArticleRule()
+    compared: dict[str, list[Trial]] = {}
     aggregates: dict[str, Aggregate] = {}
     articles: dict[str, dict[str, Articles]] = {}
     for task, content in config.tasks.items():
         if content.plus is None:
             continue
         gold = {name: article_gold(splits[name], task, content) for name in candidate.scored}
-        chosen, _ = choose_rule(
-            {validation: candidate.scored[validation]}, {validation: gold[validation]}, task, content
+        chosen, compared[task] = choose_rule(
+            splits[config.data.split.train],
+            splits[validation],
+            candidate.scored[validation],
+            task,
+            content,
+            calibration.temperatures[task],
         )
         if task == next(iter(config.tasks)):
             rule = chosen
@@ -209,6 +220,8 @@ def judge(config: RunConfig, splits: Splits, candidate: Candidate) -> tuple[Cali
         articles=articles,
         aggregates=aggregates,
     )
+    report["article_rules"] = rules_table(compared)
+    add_worst_errors(report, splits, validation, candidate.scored[validation], calibration)
     return calibration, report, rule
 
 
@@ -252,7 +265,7 @@ def finish_bundle(
     candidate: Candidate,
     calibration: Calibration,
     report: dict[str, Any],
-    rule: ArticleRule,
+    rule: Rule,
     digest: str,
     sizes: dict[str, int],
     folder: Path,

@@ -176,11 +176,11 @@ def test_run_trains_a_pair_of_texts_with_two_labels(small_encoder: Path, tmp_pat
 def test_run_stripped_encoder_opens_and_starts_another_run(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    from training.finetune import strip_head
+    from training.encoder_folder import write_encoder
 
     config = finished[0]
     checkpoint = config.work / config.name / f"train-{config.seeds[0]}" / "checkpoint"
-    strip_head(checkpoint, tmp_path / "encoder")
+    write_encoder(checkpoint, tmp_path / "encoder")
     encoder = AutoModel.from_pretrained(tmp_path / "encoder")
     assert "classifier" not in " ".join(name for name, _ in encoder.named_parameters())
     assert AutoTokenizer.from_pretrained(tmp_path / "encoder").mask_token == "[MASK]"

@@ -1,0 +1,104 @@
+"""Rows as training reads them: encoded once, augmented and hidden anew at each reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from numpy.random import Generator
+
+from training.config import RunConfig
+from training.corpus import Example
+from training.finetune import Collate, EncodedRows, task_loss
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[MASK]", "la", "douane", "lève", "durcit", "le", "quota", "embargo"]
+    core = Tokenizer(models.WordLevel({word: code for code, word in enumerate(words)}, unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend: Any = PreTrainedTokenizerFast
+    return backend(
+        tokenizer_object=core,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+    )
+
+
+def example(number: int, text: str, group: str, phenomenon: str | None, pair: str | None = None) -> Example:
+    return Example(str(number), text, pair, group, "train", {"stance": number % 2}, {"phenomenon": phenomenon})
+
+
+EXAMPLES = [
+    example(0, "la douane lève le quota", "a", "direction"),
+    example(1, "la douane durcit le quota", "a", "direction"),
+    example(2, "le quota", "b", None),
+]
+
+
+def to_embargo(text: str, rng: Generator) -> str:
+    return text.replace("quota", "embargo") if rng.random() < 0.5 else text
+
+
+def read(rows: EncodedRows, seed: int) -> list[list[int]]:
+    torch.manual_seed(seed)
+    return [rows[index]["input_ids"] for index in range(len(rows))]
+
+
+def test_finetune_rows_carry_labels_and_contrast_group(tokenizer: Any) -> None:
+    rows = EncodedRows(EXAMPLES, tokenizer, ["stance"], 32)
+    assert [row["labels"] for row in rows.rows] == [[0, 0], [1, 0], [0, -1]]
+    batch = Collate(tokenizer)(rows.rows)
+    assert batch["labels"].shape == (3, 2)
+    assert batch["input_ids"].shape == (3, 8)
+
+
+def test_finetune_rows_are_augmented_anew_and_repeatably(tokenizer: Any) -> None:
+    rows = EncodedRows(EXAMPLES, tokenizer, ["stance"], 32, augment=to_embargo)
+    plain = [row["input_ids"] for row in rows.rows]
+    readings = [read(rows, seed) for seed in range(20)]
+    assert read(rows, 3) == readings[3]
+    assert any(reading != plain for reading in readings)
+    assert {tuple(reading[2]) for reading in readings} == {(7, 8), (7, 9)}
+    assert [row["input_ids"] for row in rows.rows] == plain
+
+
+def test_finetune_rows_without_augmentation_draw_nothing(tokenizer: Any) -> None:
+    rows = EncodedRows(EXAMPLES, tokenizer, ["stance"], 32)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert [rows[index] for index in range(3)] == rows.rows
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_finetune_rows_augment_the_context_with_the_passage(tokenizer: Any) -> None:
+    rows = EncodedRows(
+        [example(0, "le quota", "a", None, "la douane quota")], tokenizer, ["stance"], 32, augment=to_embargo
+    )
+    assert {tuple(read(rows, seed)[0]) for seed in range(20)} == {(3, 4, 8, 7, 8), (3, 4, 9, 7, 9)}
+
+
+def test_finetune_loss_sees_groups_only_when_asked() -> None:
+    def config(weight: float) -> RunConfig:
+        return RunConfig.model_validate(
+            {
+                "name": "toy",
+                "tasks": {"stance": {"labels": ["for", "against"]}},
+                "data": {"path": str(Path("corpus"))},
+                "model": {"encoder": "encoder"},
+                "train": {"contrastive": weight, "label_smoothing": 0.0},
+            }
+        )
+
+    outputs = {"logits": torch.tensor([[1.0, 0.0], [1.0, 0.0]])}
+    together, apart = torch.tensor([[0, 5], [1, 5]]), torch.tensor([[0, 5], [1, -1]])
+    plain = task_loss(config(0.0))(outputs, together).item()
+    assert task_loss(config(2.0))(outputs, apart).item() == pytest.approx(plain)
+    # Twins that answer alike are right by chance: the pair costs log 2, times the weight.
+    assert task_loss(config(2.0))(outputs, together).item() == pytest.approx(plain + 2 * 0.693147, abs=1e-4)
