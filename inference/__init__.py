@@ -8,17 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inference.arrow import score_batches
     from inference.classifier import Classifier, Prediction
     from inference.job import JobResult, score_articles
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "JobResult", "Prediction", "__version__", "score_articles"]
+__all__ = ["Classifier", "JobResult", "Prediction", "__version__", "score_articles", "score_batches"]
 
 _HOMES = {
     "Classifier": "inference.classifier",
     "Prediction": "inference.classifier",
     "JobResult": "inference.job",
     "score_articles": "inference.job",
+    "score_batches": "inference.arrow",
 }
 
 

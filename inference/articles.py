@@ -58,13 +58,27 @@ def read_articles(files: Iterable[InputFile], options: ReadOptions | None = None
     options = options or ReadOptions()
     seen = DigestSet()
     for file in files:
-        for item in _read_file(file, options):
-            article = _checked(item, options) if isinstance(item, RawArticle) else item
-            if isinstance(article, Article) and not seen.add(article.id):
-                reason = f"the id {article.id!r} was read before"
-                yield Rejected(article.place, reason, "give every row its own id", article.id)
+        for item in read_file(file, options):
+            if isinstance(item, Article) and not seen.add(item.id):
+                yield repeated(item)
             else:
-                yield article
+                yield item
+
+
+def read_file(file: InputFile, options: ReadOptions) -> Iterator[Article | Rejected]:
+    """The rows of one file, whatever ids others have."""
+    for item in _read_file(file, options):
+        yield _checked(item, options) if isinstance(item, RawArticle) else item
+
+
+def repeated(article: Article) -> Rejected:
+    """Why an article whose id was read before is left out."""
+    return Rejected(article.place, f"the id {article.id!r} was read before", "give every row its own id", article.id)
+
+
+def id_digest(identity: str) -> int:
+    """Eight bytes that stand for an id, never 0."""
+    return int.from_bytes(blake2b(identity.encode("utf-8"), digest_size=8).digest(), "little") or 1
 
 
 def _read_file(file: InputFile, options: ReadOptions) -> Iterator[RawArticle | Rejected]:
@@ -161,7 +175,7 @@ class DigestSet:
 
     def add(self, text: str) -> bool:
         """Add a text; False where it was there."""
-        digest = int.from_bytes(blake2b(text.encode("utf-8"), digest_size=8).digest(), "little") or 1  # 0 is free
+        digest = id_digest(text)  # 0 is a free slot
         slot = self._slot(digest)
         if self._slots[slot] == digest:
             return False

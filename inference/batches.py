@@ -20,12 +20,14 @@ def padded_width(length: int, step: int, longest: int) -> int:
 
 
 def plan_batches(
-    lengths: Sequence[int], *, token_budget: int = 2048, step: int = 16, longest: int = 512, max_rows: int = 64
+    lengths: Sequence[int], *, token_budget: int = 1024, step: int = 8, longest: int = 512, max_rows: int = 64
 ) -> Iterator[Batch]:
     """Group rows of equal padded width, at most ``token_budget`` padded tokens and ``max_rows`` rows a batch.
 
-    Rows of one width keep their order. Since a row's width depends on the row alone, its score does not move with
-    the rows that happen to travel with it.
+    The defaults were the fastest on passages of about 90 tokens: the values of 1,024 tokens stay near the core, and
+    steps of 8 pad by 4 %, where finer ones leave batches of one or two rows in a small job. Rows of one width keep
+    their order. Since a row's width depends on the row alone, its score does not move with the rows that happen to
+    travel with it.
     """
     by_width: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):

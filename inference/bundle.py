@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.labels import Task, tasks_from_id2label
+from inference.precision import FULL, chosen
 
 FORMAT = 1
 MANIFEST = "penchant.json"
@@ -27,13 +28,16 @@ class Bundle:
     """A checked model folder.
 
     ``temperatures`` and ``thresholds`` are per task; a passage whose calibrated top probability is under its task's
-    threshold is abstained. ``axes`` maps a task to its (plus, minus) labels, from which an article's index is made.
+    threshold is abstained. ``precision`` names the arithmetic of ``graph``: a folder may hold one in int8 beside the
+    fp32 one. ``axes`` maps a task to its (plus, minus) labels, from which an article's index is made.
+    ``registered`` says which version of a registry this is, for a model that came from one.
     """
 
     folder: Path
     name: str
     digest: str
     graph: Path
+    precision: str
     tasks: tuple[Task, ...]
     max_length: int
     temperatures: dict[str, float]
@@ -41,6 +45,12 @@ class Bundle:
     axes: dict[str, tuple[str, str]]
     article_rule: dict[str, float]
     facts: dict[str, Any]
+    registered: dict[str, Any] | None = None
+
+    @property
+    def identity(self) -> str:
+        """What the rows depend on: the folder's digest, and the precision where it is not the full one."""
+        return self.digest if self.precision == FULL else f"{self.digest} {self.precision}"
 
 
 def file_digest(path: Path) -> str:
@@ -61,11 +71,12 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def open_bundle(folder: Path) -> Bundle:
+def open_bundle(folder: Path, precision: str | None = None) -> Bundle:
     """Read and check a model folder.
 
-    Raises ModelError where the folder or a file is missing, a digest does not match, or the content is not
-    understood.
+    ``precision`` asks for one of its graphs; by default the fastest that this processor computes exactly is taken, see
+    :mod:`inference.precision`. Raises ModelError where the folder or a file is missing, a digest does not match, or the
+    content is not understood.
     """
     manifest_path = folder / MANIFEST
     if not folder.is_dir():
@@ -92,11 +103,19 @@ def open_bundle(folder: Path) -> Bundle:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tasks = tasks_from_id2label(config["id2label"])
         calibration = manifest["calibration"]
+        graphs = {FULL: manifest["graph"], **manifest.get("graphs", {})}
+        if precision is not None and precision not in graphs:
+            raise ModelError(f"{folder} has no {precision} graph; it has {', '.join(graphs)}")
+        taken = precision or chosen(graphs)
+        for name in (graphs[taken], "config.json", "tokenizer.json", "tokenizer_config.json"):
+            if name not in manifest["files"]:
+                raise ModelError(f"{manifest_path} has no digest of {name}, so it cannot be checked; export it again")
         return Bundle(
             folder=folder,
             name=manifest["name"],
             digest=hashlib.sha256(raw).hexdigest(),
-            graph=folder / manifest["graph"],
+            graph=folder / graphs[taken],
+            precision=taken,
             tasks=tasks,
             max_length=int(manifest["max_length"]),
             temperatures={task.name: float(calibration["temperatures"][task.name]) for task in tasks},

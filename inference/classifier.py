@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from inference.labels import Task
 
 Floats = npt.NDArray[np.float32]
 
+#: Texts whose tokens are remembered: splitting counts the tokens that scoring needs again soon after.
+REMEMBERED = 8192
+#: Longer texts, in characters, are not: they are no passages.
+LONGEST_REMEMBERED = 4000
 SHIPPED = Path(__file__).parent / "model"
 
 
@@ -23,8 +28,8 @@ SHIPPED = Path(__file__).parent / "model"
 class Encoded:
     """Token ids of one text (or pair) with special tokens, its segment ids, and how many tokens were cut off."""
 
-    ids: list[int]
-    segments: list[int]
+    ids: array[int]
+    segments: array[int]
     truncated: int
 
 
@@ -78,19 +83,25 @@ class Classifier:
         self.bundle = bundle
         self._tokenizer = tokenizer
         self._session = session
+        self._recent: dict[str, Encoded] = {}
         self._inputs = {node.name for node in session.get_inputs()}
         self._pad = int(tokenizer.token_to_id(_pad_token(bundle)))
 
     @classmethod
-    def load(cls, path: str | Path | None = None, *, threads: int | None = None) -> Classifier:
-        """Open a model folder (default: the shipped model) on ``threads`` threads (default: all cores).
+    def load(
+        cls, path: str | Path | None = None, *, threads: int | None = None, precision: str | None = None
+    ) -> Classifier:
+        """Open a model folder, or a registry's ``models:/NAME@ALIAS`` (default: the shipped model).
 
+        The model runs on ``threads`` threads (default: all cores).
+
+        ``precision`` is fp32 or int8; by default int8 where the folder has it and this processor computes it exactly.
         Raises ModelError where the folder does not hold a model or does not match its digests.
         """
         import onnxruntime
         from tokenizers import Tokenizer
 
-        bundle = open_bundle(Path(path) if path is not None else SHIPPED)
+        bundle = open_model(path if path is not None else SHIPPED, precision)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
@@ -112,7 +123,7 @@ class Classifier:
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Tokens of each text, special tokens included."""
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(texts)]
+        return [len(row.ids) + row.truncated for row in self._remembered(texts)]
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoded]:
         """Tokenise texts, or (context, text) pairs, and cut them to the model's length.
@@ -120,24 +131,36 @@ class Classifier:
         A text is cut at its end; of a pair, the context gives way first, as in training.
         """
         if pairs is None:
-            return [self._cut(encoding, 0) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+            return self._remembered(texts)
         both = list(zip(pairs, texts, strict=True))
         encodings = self._tokenizer.encode_batch_fast(both)
         return [self._cut(encoding, encoding.sequence_ids.count(0)) for encoding in encodings]
 
+    def _remembered(self, texts: Sequence[str]) -> list[Encoded]:
+        """Texts as :meth:`encode` gives them, each tokenised once while it is remembered."""
+        known = self._recent
+        if len(known) > REMEMBERED:
+            known = self._recent = {}
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        found = [self._cut(encoding, 0) for encoding in self._tokenizer.encode_batch_fast(fresh)]
+        new = dict(zip(fresh, found, strict=True))
+        rows = [new[text] if text in new else known[text] for text in texts]
+        known |= {text: row for text, row in new.items() if len(text) <= LONGEST_REMEMBERED}
+        return rows
+
     def _cut(self, encoding: Any, context: int) -> Encoded:
-        kept = kept_tokens(len(encoding.ids), context, self.bundle.max_length)
-        cut = len(encoding.ids) - len(kept)
-        if not cut:
-            return Encoded(encoding.ids, encoding.type_ids, 0)
-        return Encoded([encoding.ids[place] for place in kept], [encoding.type_ids[place] for place in kept], cut)
+        ids, segments = array("i", encoding.ids), array("i", encoding.type_ids)
+        kept = kept_tokens(len(ids), context, self.bundle.max_length)
+        if not (cut := len(ids) - len(kept)):
+            return Encoded(ids, segments, 0)
+        return Encoded(array("i", [ids[place] for place in kept]), array("i", [segments[place] for place in kept]), cut)
 
     def batches(self, encoded: Sequence[Encoded]) -> list[Batch]:
         """The batches in which :meth:`logits` runs ``encoded``."""
         return list(plan_batches([len(row.ids) for row in encoded], longest=self.bundle.max_length))
 
-    def run(self, encoded: Sequence[Encoded], batch: Batch) -> Floats:
-        """Logits of one batch, shape (rows of the batch, labels of all tasks).
+    def feed(self, encoded: Sequence[Encoded], batch: Batch) -> dict[str, npt.NDArray[np.int64]]:
+        """The graph's inputs for one batch, shape (rows, width) each.
 
         A row alone gets an empty companion: matrix products of a single row are summed in another order, and the last
         bits of a text's logits must not depend on whether it travels alone.
@@ -150,7 +173,11 @@ class Classifier:
             n = len(encoded[row].ids)
             ids[place, :n], mask[place, :n], segments[place, :n] = encoded[row].ids, 1, encoded[row].segments
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
-        result: Floats = self._session.run(["logits"], {name: feed[name] for name in self._inputs})[0]
+        return {name: feed[name] for name in self._inputs}
+
+    def run(self, encoded: Sequence[Encoded], batch: Batch) -> Floats:
+        """Logits of one batch, shape (rows of the batch, labels of all tasks)."""
+        result: Floats = self._session.run(["logits"], self.feed(encoded, batch))[0]
         return result[: len(batch.rows)]
 
     def logits(self, encoded: Sequence[Encoded]) -> Floats:
@@ -190,10 +217,23 @@ class Classifier:
         return predictions
 
 
+def open_model(model: str | Path, precision: str | None = None) -> Bundle:
+    """Read and check a model folder, or one that a registry keeps. Raises ModelError."""
+    if not str(model).startswith("models:/"):
+        return open_bundle(Path(model), precision)
+    from inference.registered import locate
+
+    folder, record = locate(model)
+    return replace(open_bundle(folder, precision), registered=record)
+
+
 def _pad_token(bundle: Bundle) -> str:
     """The padding token's text, from the tokenizer's own configuration."""
     import json
 
     path = bundle.folder / "tokenizer_config.json"
-    token = json.loads(path.read_text(encoding="utf-8")).get("pad_token", "[PAD]")
-    return str(token["content"] if isinstance(token, dict) else token)
+    try:
+        token = json.loads(path.read_text(encoding="utf-8")).get("pad_token", "[PAD]")
+        return str(token["content"] if isinstance(token, dict) else token)
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise ModelError(f"{path} cannot be read ({error!r}); export the model again") from error

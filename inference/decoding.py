@@ -59,7 +59,7 @@ class UnreadableTextError(Exception):
 @contextmanager
 def open_unpacked(file: InputFile) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked as they are read; raises one of UNPACK_ERRORS while reading a damaged file."""
-    with file.path.open("rb") as packed, _unpacker(packed, file.compression) as stream:
+    with file.open() as packed, _unpacker(packed, file.compression) as stream:
         yield stream
 
 

@@ -8,11 +8,12 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from inference.records import InputError
+from inference.remote import RemoteObject, is_remote, walk
 
 #: Suffix to format; each may be followed by a suffix of COMPRESSIONS.
 FORMATS = {
@@ -41,21 +42,35 @@ class InputFile:
     format: str
     compression: str | None
     size: int
+    remote: RemoteObject | None = None
 
     def sha256(self) -> str:
         """SHA-256 of the file as it lies on disk; empty where it cannot be read (reading then rejects it)."""
         try:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            with self.open() as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # wants readinto
         except OSError:
             return ""
+
+    def open(self) -> BinaryIO:
+        """The file's bytes as they lie there, packed where it is packed."""
+        return self.path.open("rb") if self.remote is None else self.remote.open()
+
+    def size_now(self) -> int | None:
+        """The size that the file has at this moment, seen from here; None where it is not there."""
+        if self.remote is not None:
+            return self.remote.size_now()
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A file or folder that was found and not taken, and why."""
 
-    path: Path
+    path: Path | str
     reason: str
 
 
@@ -77,6 +92,8 @@ def list_inputs(inputs: Sequence[str | Path]) -> InputList:
     """
     if not inputs:
         raise InputError("no input was given; name a file or a folder of articles")
+    if any(map(is_remote, inputs)):
+        return _list_remote([str(given) for given in inputs])
     found: dict[Path, tuple[Path, str]] = {}
     skipped: list[Skipped] = []
     for given in map(Path, inputs):
@@ -101,6 +118,34 @@ def list_inputs(inputs: Sequence[str | Path]) -> InputList:
     if not files:
         first = f" (the first: {skipped[0].path}, {skipped[0].reason})" if skipped else ""
         raise InputError(f"nothing to read in {', '.join(map(str, inputs))}: {len(skipped)} skipped{first}")
+    return InputList(files, skipped)
+
+
+def _list_remote(inputs: Sequence[str]) -> InputList:
+    """The objects under addresses, as :func:`list_inputs` lists files."""
+    if here := next((given for given in inputs if not is_remote(given)), None):
+        raise InputError(f"{here} is on this machine and other inputs are not; score them in two jobs")
+    found: dict[str, RemoteObject] = {}
+    skipped: list[Skipped] = []
+    for given in inputs:
+        for entry, reason in walk(given):
+            if reason is None:
+                found.setdefault(entry.url, entry)
+            else:
+                skipped.append(Skipped(entry.url, reason))
+    entries = list(found.values())
+    if len({entry.name for entry in entries}) < len(entries):
+        entries = [replace(entry, name=entry.url.partition("://")[2]) for entry in entries]
+    files: list[InputFile] = []
+    for entry in entries:
+        form, compression = format_of(Path(entry.name))
+        if form is None:
+            skipped.append(Skipped(entry.url, f"its suffix is none of {KNOWN}"))
+        else:
+            files.append(InputFile(Path(entry.name), entry.name, form, compression, entry.size, entry))
+    if not files:
+        first = f" (the first: {skipped[0].path}, {skipped[0].reason})" if skipped else ""
+        raise InputError(f"nothing to read in {', '.join(inputs)}: {len(skipped)} skipped{first}")
     return InputList(files, skipped)
 
 

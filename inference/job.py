@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +13,16 @@ from typing import Any
 
 from inference import __version__
 from inference.articles import Article, InputList, ReadOptions, Rejected, list_inputs, read_articles
-from inference.classifier import Classifier, Prediction
+from inference.classifier import Classifier
 from inference.manifest import build_manifest
-from inference.passages import Passage, split_article, whole_passage
-from inference.progress import Part, Progress
-from inference.rows import article_row, passage_row
+from inference.parts import Record, Target
+from inference.passages import split_article, whole_passage
+from inference.progress import Part, Progress, index_path, quarantine_path
 from inference.settings import ScoreSettings
-from inference.writer import article_schema, atomic, passage_schema, write_json, write_part
+from inference.since import FormerJob, write_index
+from inference.workers import finished_parts
+from inference.writer import atomic, write_json
 
-Record = tuple[Article, list[Passage]] | Rejected
 OnPart = Callable[[Part], None]
 
 
@@ -48,36 +48,54 @@ def score_articles(
     model: str | Path | None = None,
     settings: ScoreSettings | None = None,
     overwrite: bool = False,
+    since: str | Path | None = None,
     on_part: OnPart | None = None,
 ) -> JobResult:
     """Score files and folders of articles into ``output``: ``passages/``, ``articles/``, quarantine, manifest, report.
 
-    The same call on the same folder goes on where an interrupted one stopped and ends with the same bytes. Raises
-    InputError for inputs that do not exist, ModelError for a model that cannot be used, and JobRefusedError for an
-    output folder that holds another job.
+    With ``since``, the manifest of a former job, only articles that are new or changed since then are scored. The
+    same call on the same folder goes on where an interrupted one stopped and ends with the same bytes. Raises
+    InputError for inputs that do not exist or a former job that cannot be started from, ModelError for a model that
+    cannot be used, and JobRefusedError for an output folder that holds another job.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
     settings = settings or ScoreSettings()
     output = Path(output)
     files = list_inputs(inputs)
+    former = FormerJob(since) if since is not None else None
     classifier = Classifier.load(model, threads=settings.threads or None)
-    fingerprint = {
-        "model": classifier.bundle.digest,
-        "configuration": settings.shaping(),
-        "input": [[file.name, file.sha256()] for file in files],
-        "version": __version__,
-    }
-    progress = Progress(output, fingerprint, overwrite=overwrite)
+    if former is not None:
+        former.check(classifier.bundle, settings.model_dump())
+    digests = [file.sha256() for file in files]
+    progress = Progress(
+        output, fingerprint_of(classifier.bundle.identity, settings, files, digests, former), overwrite=overwrite
+    )
     resumed = len(progress.parts)
-    records = split_records(read_articles(files, read_options(settings)), classifier, settings)
+    items = read_articles(files, read_options(settings))
+    records = split_records(former.sift(items) if former is not None else items, classifier, settings)
     for _ in islice(records, progress.records):
         pass
-    for number, chunk in enumerate(chunks(records, settings.part_passages), start=resumed):
-        part = write_chunk(number, chunk, classifier, settings, output, progress)
+    target = Target(output, classifier.tasks, tuple(classifier.bundle.axes), settings.format)
+    parts = enumerate(chunks(records, settings.part_passages), start=resumed)
+    for part in finished_parts(parts, classifier, target, workers=settings.workers, threads=settings.threads):
         progress.finish(part)
         if on_part is not None:
             on_part(part)
-    return _close(output, files, classifier, settings, progress, resumed, started, time.perf_counter() - began)
+    run = Run(started, time.perf_counter() - began, resumed)
+    return close_job(output, files, digests, classifier, settings, progress, run, former)
+
+
+def fingerprint_of(
+    model: str, settings: ScoreSettings, files: InputList, digests: Sequence[str], former: FormerJob | None
+) -> dict[str, Any]:
+    """All that a job's rows depend on; a job only goes on in a folder that was begun with the same."""
+    return {
+        "model": model,
+        "configuration": settings.shaping(),
+        "input": [[file.name, digest] for file, digest in zip(files, digests, strict=True)],
+        "former job": former.digest if former is not None else None,
+        "version": __version__,
+    }
 
 
 def read_options(settings: ScoreSettings) -> ReadOptions:
@@ -134,78 +152,33 @@ def chunks(records: Iterator[Record], passages: int) -> Iterator[list[Record]]:
         yield chunk
 
 
-def predict_once(classifier: Classifier, texts: Sequence[str]) -> list[Prediction]:
-    """Predictions for ``texts``; a text that occurs more than once is scored once."""
-    unique = list(dict.fromkeys(texts))
-    known = dict(zip(unique, classifier.predict(unique), strict=True))
-    return [known[text] for text in texts]
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a job: when it began, how long it took, and how many parts were there already."""
+
+    started: datetime
+    seconds: float
+    resumed: int
 
 
-def score_chunk(
-    chunk: Sequence[Record], classifier: Classifier
-) -> tuple[list[tuple[Article, list[Passage], list[Prediction]]], list[Rejected]]:
-    """Score the passages of a part together; should that fail, article by article, rejecting the one that fails."""
-    rejected = [record for record in chunk if isinstance(record, Rejected)]
-    articles = [record for record in chunk if not isinstance(record, Rejected)]
-    try:
-        predictions = iter(predict_once(classifier, [p.text for _, passages in articles for p in passages]))
-        return [
-            (article, passages, list(islice(predictions, len(passages)))) for article, passages in articles
-        ], rejected
-    except Exception:  # noqa: BLE001  # find the one that fails; the others must come out
-        scored = []
-        for article, passages in articles:
-            try:
-                scored.append((article, passages, predict_once(classifier, [p.text for p in passages])))
-            except Exception as error:  # noqa: BLE001
-                reason = f"could not be scored ({type(error).__name__}: {error})"
-                rejected.append(Rejected(place=article.place, reason=reason, mend="report this text", id=article.id))
-        return scored, rejected
-
-
-def write_chunk(
-    number: int,
-    chunk: Sequence[Record],
-    classifier: Classifier,
-    settings: ScoreSettings,
-    output: Path,
-    progress: Progress,
-) -> Part:
-    """Score and write one part; its marker is the caller's to write, last."""
-    scored, rejected = score_chunk(chunk, classifier)
-    passages = [
-        passage_row(article, passage, prediction, classifier)
-        for article, parts, predictions in scored
-        for passage, prediction in zip(parts, predictions, strict=True)
-    ]
-    articles = [article_row(article, predictions, classifier) for article, _, predictions in scored]
-    axes = list(classifier.bundle.axes)
-    write_part(output / "passages", number, passages, passage_schema(classifier.tasks), settings.format)
-    write_part(output / "articles", number, articles, article_schema(classifier.tasks, axes), settings.format)
-    with atomic(progress.quarantine_path(number)) as file:
-        for row in rejected:
-            content = {"place": row.place, "id": row.id, "reason": row.reason, "mend": row.mend}
-            file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
-    flagged = sum(bool(row["flags"]) for row in articles)
-    return Part(number, len(chunk), len(articles), len(passages), len(rejected), flagged)
-
-
-def _close(
+def close_job(
     output: Path,
     files: InputList,
+    digests: Sequence[str],
     classifier: Classifier,
     settings: ScoreSettings,
     progress: Progress,
-    resumed: int,
-    started: datetime,
-    seconds: float,
+    run: Run,
+    former: FormerJob | None,
 ) -> JobResult:
-    """Gather the quarantine, write the manifest and the report."""
+    """Gather the quarantine and the index of articles, write the manifest and the report."""
     from inference.report import write_report
 
+    for table in ("passages", "articles"):
+        (output / table).mkdir(parents=True, exist_ok=True)  # where nothing was new, there are no parts
     with atomic(output / "quarantine.jsonl") as file:
         for part in progress.parts:
-            with progress.quarantine_path(part.number).open("rb") as rejected:
+            with quarantine_path(output, part.number).open("rb") as rejected:
                 shutil.copyfileobj(rejected, file)
     articles = sum(part.articles for part in progress.parts)
     passages = sum(part.passages for part in progress.parts)
@@ -219,7 +192,11 @@ def _close(
         "flagged": flagged,
         "parts": len(progress.parts),
     }
-    manifest = build_manifest(classifier.bundle, settings, files, counts, started, seconds, resumed)
+    manifest = build_manifest(
+        classifier.bundle, settings, files, digests, counts, run.started, run.seconds, run.resumed
+    )
+    manifest["index"] = write_index(output, [index_path(output, part.number) for part in progress.parts], former)
+    manifest["since"] = former.described() if former is not None else None
     write_json(output / "manifest.json", manifest)
-    write_report(output)
-    return JobResult(output, articles, passages, quarantined, flagged, seconds, resumed, exceeded, manifest)
+    write_report(output, classifier=classifier, underlined=settings.underlined_passages)
+    return JobResult(output, articles, passages, quarantined, flagged, run.seconds, run.resumed, exceeded, manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -21,12 +21,16 @@ def build_manifest(
     bundle: Bundle,
     settings: ScoreSettings,
     files: InputList,
+    digests: Sequence[str],
     counts: Mapping[str, int],
     started: datetime,
     seconds: float,
     resumed_parts: int,
 ) -> dict[str, Any]:
-    """The content of ``manifest.json``; ``seconds`` is this run's time, ``counts`` are the whole job's."""
+    """The content of ``manifest.json``; ``seconds`` is this run's time, ``counts`` are the whole job's.
+
+    ``digests`` are the SHA-256 of the files, in their order.
+    """
     return {
         "penchant": __version__,
         "started": started.isoformat(timespec="seconds"),
@@ -36,13 +40,18 @@ def build_manifest(
         "model": {
             "name": bundle.name,
             "sha256": bundle.digest,
+            "precision": bundle.precision,
+            "registry": bundle.registered,
             "max_length": bundle.max_length,
             "tasks": {task.name: list(task.labels) for task in bundle.tasks},
             "axes": {task: list(ends) for task, ends in bundle.axes.items()},
             "facts": bundle.facts,
         },
         "settings": settings.model_dump(),
-        "inputs": [{"name": file.name, "bytes": file.size, "sha256": file.sha256()} for file in files],
+        "inputs": [
+            {"name": file.name, "bytes": file.size, "sha256": digest}
+            for file, digest in zip(files, digests, strict=True)
+        ],
         "skipped": [{"name": str(entry.path), "reason": entry.reason} for entry in files.skipped],
         "counts": dict(counts),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},

@@ -19,6 +19,10 @@ class JobRefusedError(Exception):
     """An output folder that holds something else; the message says what differs and the mend."""
 
 
+class ClusterError(Exception):
+    """A cluster that cannot do the job; the message says what, where and the mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A finished part: the records (articles and rejected rows) that it consumed, and what came of them."""
@@ -29,6 +33,21 @@ class Part:
     passages: int
     quarantined: int
     flagged: int
+
+
+def quarantine_path(output: Path, number: int) -> Path:
+    """Where the rejected rows of a part wait until the job ends."""
+    return output / ".job" / f"quarantine-{number:05d}.jsonl"
+
+
+def index_path(output: Path, number: int) -> Path:
+    """Where the index records of a part's articles wait until the job ends."""
+    return output / ".job" / f"index-{number:05d}.bin"
+
+
+def marker_path(output: Path, number: int) -> Path:
+    """The file that says that a part is finished."""
+    return output / ".job" / f"part-{number:05d}.json"
 
 
 class Progress:
@@ -55,10 +74,6 @@ class Progress:
             parts.append(Part(**json.loads(path.read_text(encoding="utf-8"))))
         return parts
 
-    def quarantine_path(self, number: int) -> Path:
-        """Where the rejected rows of a part wait until the job ends."""
-        return self.folder / f"quarantine-{number:05d}.jsonl"
-
     def finish(self, part: Part) -> None:
         """Record a part whose files are all in place."""
         write_json(self.folder / f"part-{part.number:05d}.json", asdict(part))
@@ -78,7 +93,7 @@ def _clear(output: Path) -> None:
         )
     for name in ("passages", "articles", ".job"):
         shutil.rmtree(output / name, ignore_errors=True)
-    for name in ("quarantine.jsonl", "manifest.json", "report.html"):
+    for name in ("quarantine.jsonl", "articles.index", "manifest.json", "highlights.json", "report.html"):
         (output / name).unlink(missing_ok=True)
 
 

@@ -28,8 +28,14 @@ def passage_row(article: Article, passage: Passage, prediction: Prediction, clas
         "start": passage.start,
         "end": passage.end,
         "text": passage.text,
-        **prediction.labels,
+        **score_columns(prediction, classifier),
     }
+    return row
+
+
+def score_columns(prediction: Prediction, classifier: Classifier) -> Row:
+    """The columns of a passage row that follow its text."""
+    row: Row = {**prediction.labels}
     for task in classifier.tasks:
         for label in task.labels:
             row[task.column(label)] = round(prediction.probabilities[task.name][label], DIGITS)

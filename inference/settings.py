@@ -14,7 +14,7 @@ class SettingsError(Exception):
 
 
 class ScoreSettings(BaseModel):
-    """What a scoring job does with its input; all but ``threads`` shapes the rows and is part of their fingerprint."""
+    """What a scoring job does with its input; what shapes the rows is part of their fingerprint."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,11 +31,13 @@ class ScoreSettings(BaseModel):
     min_passage_words: Annotated[int, Field(ge=0)] = 12
     part_passages: Annotated[int, Field(ge=1)] = 4_000
     quarantine_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    underlined_passages: Annotated[int, Field(ge=0)] = 16
     threads: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=1)] = 1
 
     def shaping(self) -> dict[str, Any]:
         """The settings that the rows depend on."""
-        return self.model_dump(exclude={"threads", "quarantine_share"})
+        return self.model_dump(exclude={"threads", "workers", "quarantine_share", "underlined_passages"})
 
 
 def load_settings(path: Path | None, **given: Any) -> ScoreSettings:

@@ -14,15 +14,18 @@ from inference.labels import Task
 
 Row = dict[str, Any]
 
-#: Spreadsheets run a cell that begins so (OWASP, CSV injection); a quote in front makes it text.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: Spreadsheets run a cell that begins so (OWASP, CSV injection), some in full width; a quote in front makes it text.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open ``path`` for writing under another name; it takes its own only when it is whole and on the disk."""
+def atomic(path: Path, writer: str = "") -> Iterator[IO[bytes]]:
+    """Open ``path`` for writing under another name; it takes its own only when it is whole and on the disk.
+
+    ``writer`` keeps writers apart that may write one file at the same time, with the same bytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
+    fresh = path.with_name(f".{path.name}{writer}.new")
     try:
         with fresh.open("wb") as file:
             yield file
@@ -39,9 +42,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         os.close(folder)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, writer: str = "") -> None:
     """Write JSON for people to read, atomically."""
-    with atomic(path) as file:
+    with atomic(path, writer) as file:
         file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
@@ -88,7 +91,7 @@ def _write_csv(file: IO[bytes], rows: Sequence[Row], schema: Any) -> None:
     import io
 
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; with \n alone, a lone \r would go unquoted
     writer.writerow(schema.names)
     for row in rows:
         writer.writerow([_harmless(row[name]) for name in schema.names])
@@ -108,10 +111,10 @@ WRITERS: dict[str, Callable[[IO[bytes], Sequence[Row], Any], None]] = {
 }
 
 
-def write_part(folder: Path, number: int, rows: Sequence[Row], schema: Any, form: str) -> Path:
+def write_part(folder: Path, number: int, rows: Sequence[Row], schema: Any, form: str, writer: str = "") -> Path:
     """Write one part of a table atomically and return its path."""
     path = folder / f"part-{number:05d}.{form}"
-    with atomic(path) as file:
+    with atomic(path, writer) as file:
         WRITERS[form](file, rows, schema)
     return path
 

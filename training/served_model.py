@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 
-from inference.classifier import Classifier
+from inference.classifier import Classifier, Prediction
 
 
 class ServedClassifier(PythonModel):
@@ -32,18 +32,27 @@ class ServedClassifier(PythonModel):
         empty = [row for row, text in enumerate(texts) if not text.strip()]
         if empty:
             raise MlflowException.invalid_parameter_value(f"the text of row {empty[0]} is empty; remove the row")
-        pairs = None
-        if "pair" in model_input.columns:
-            pairs = [pair if isinstance(pair, str) else "" for pair in model_input["pair"]]
         first = self.classifier.tasks[0].name
         rows = []
-        for answer in self.classifier.predict(texts, pairs):
+        for answer in self._answers(texts, list(model_input.get("pair", [None] * len(texts)))):
             row: dict[str, Any] = dict(answer.labels)
             for task in self.classifier.tasks:
                 row |= {task.column(label): answer.probabilities[task.name][label] for label in task.labels}
             row |= {"confidence": answer.confidence[first], "abstained": answer.abstained[first]}
             rows.append({**row, "n_tokens": answer.n_tokens, "truncated_tokens": answer.truncated_tokens})
         return pd.DataFrame(rows)
+
+    def _answers(self, texts: list[str], pairs: list[Any]) -> list[Prediction]:
+        """Texts without a pair are scored alone; MLflow fills the column with nulls where Spark gives none."""
+        answers: dict[int, Prediction] = {}
+        alone = [row for row, pair in enumerate(pairs) if not isinstance(pair, str)]
+        paired = [row for row, pair in enumerate(pairs) if isinstance(pair, str)]
+        if alone:
+            answers |= zip(alone, self.classifier.predict([texts[row] for row in alone]), strict=True)
+        if paired:
+            together = self.classifier.predict([texts[row] for row in paired], [pairs[row] for row in paired])
+            answers |= zip(paired, together, strict=True)
+        return [answers[row] for row in range(len(texts))]
 
 
 mlflow.models.set_model(ServedClassifier())

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from inference.highlights import FILE, METHOD, text_key
 from inference.labels import Task
 from inference.report import write_report
+from inference.report_data import open_job
 from tests.inference.report_jobs import STORIES, Story, Told, make_job
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -246,6 +248,49 @@ def test_report_browser_can_be_used_from_the_keyboard(page: Open, report: Path) 
     assert driver.execute_script("return document.querySelector('details.article').open")
 
 
+def underlined(tmp_path: Path, text: str, marks: list[tuple[int, int, float]]) -> Path:
+    """A report of one passage in which words are known to pull."""
+    job = open_job(make_job(tmp_path, [Story("a", [Told(text)], "Un")]))
+    origin = {"model": job.manifest["model"]["sha256"], "task": job.main.name, "method": METHOD}
+    (job.output / FILE).write_text(json.dumps({**origin, "passages": {text_key(text): marks}}), encoding="utf-8")
+    return write_report(job.output)
+
+
+def test_report_browser_underlines_words_and_lists_their_pulls_when_asked(page: Open, tmp_path: Path) -> None:
+    driver = page(underlined(tmp_path, "Les quotas pèsent, hélas.", [(4, 10, 1.25), (11, 17, 0.3), (19, 24, -0.9)]))
+    script = """return [...document.querySelectorAll('.words mark')].map(node => [node.textContent,
+        getComputedStyle(node).textDecorationLine, getComputedStyle(node).textDecorationStyle,
+        getComputedStyle(node).textDecorationThickness, getComputedStyle(node).backgroundColor])"""
+    none = "rgba(0, 0, 0, 0)"
+    assert driver.execute_script(script) == [
+        ["quotas", "underline", "solid", "3px", none],
+        ["pèsent", "underline", "solid", "1.5px", none],
+        ["hélas", "underline", "dotted", "3.5px", none],
+    ]
+    assert driver.execute_script("return document.querySelector('.words').innerText") == "Les quotas pèsent, hélas."
+    listed = "return document.querySelector('.pulls').innerText.split(/\\s+/).join(' ')"
+    assert not driver.execute_script("return document.querySelector('.pulls').checkVisibility()")
+    for _ in range(3):  # closing and opening again draws nothing twice
+        click(driver, ".odds summary")
+    assert driver.execute_script("return document.querySelector('.pulls').checkVisibility()")
+    assert driver.execute_script(listed) == "mots qui pèsent, en log-odds quotas +1,25 pèsent +0,30 hélas −0,90"
+    assert driver.execute_script("return document.querySelectorAll('.odds li').length") == 6
+    click(driver, "[data-lang=en]")
+    assert driver.execute_script(listed) == "words that pull, in log-odds quotas +1.25 pèsent +0.30 hélas −0.90"
+    assert "towards the label" in driver.find_element("css selector", "#texts .key").text
+
+
+def test_report_browser_underlines_hostile_words_as_text(page: Open, tmp_path: Path) -> None:
+    bad = "</mark><script>window.hit = 1</script><img src=x onerror='window.hit = 2'>"
+    driver = page(underlined(tmp_path, bad, [(0, 15, 1.0), (38, len(bad), -1.0)]))
+    assert driver.execute_script("return [window.hit ?? null, document.querySelectorAll('img').length]") == [None, 0]
+    assert driver.execute_script("return document.querySelector('.words').textContent") == bad
+    assert driver.execute_script("return [...document.querySelectorAll('.words mark')].map(n => n.textContent)") == [
+        bad[:15],
+        bad[38:],
+    ]
+
+
 @pytest.mark.parametrize("width", [390, 700, 1280])
 def test_report_browser_never_scrolls_sideways(width: int, page: Open, tmp_path: Path) -> None:
     long = "x" * 400
@@ -253,7 +298,11 @@ def test_report_browser_never_scrolls_sideways(width: int, page: Open, tmp_path:
     rejected = [{"place": long, "id": None, "reason": long, "mend": long}]
     facts = {"run": long, "limits": [long], "tests": {long: {"stance": {long: {"value": 0.5, "n": 3}}}}}
     stories = [*STORIES, story, Story("many", [Told("Non.")] * 90, "Beaucoup")]
-    driver = page(write_report(make_job(tmp_path, stories, rejected=rejected, facts=facts)), width)
+    job = open_job(make_job(tmp_path, stories, rejected=rejected, facts=facts))
+    origin = {"model": job.manifest["model"]["sha256"], "task": job.main.name, "method": METHOD}
+    known = {"passages": {text_key(long): [(0, 400, 1.0)]}}
+    (job.output / FILE).write_text(json.dumps({**origin, **known}), encoding="utf-8")
+    driver = page(write_report(job.output), width)
     for section in ("fr", "en"):
         click(driver, f"[data-lang={section}]")
         driver.execute_script("for (const details of document.querySelectorAll('details')) details.open = true")

@@ -22,4 +22,4 @@ def test_batches_hold_every_row_once_and_fit(lengths: list[int], budget: int, st
 def test_batches_give_a_row_the_same_width_in_any_company(length: int, others: list[int]) -> None:
     for lengths, row in (([length], 0), ([*others, length], len(others)), ([length, *others], 0)):
         batch = next(batch for batch in plan_batches(lengths, longest=256) if row in batch.rows)
-        assert batch.width == padded_width(length, 16, 256)
+        assert batch.width == padded_width(length, 8, 256)

@@ -71,6 +71,22 @@ def test_classifier_cuts_the_context_of_a_pair_before_its_text(classifier: Class
     assert both.ids[-len(alone.ids) + 1 :] == alone.ids[1:]
 
 
+def test_classifier_remembers_no_more_than_it_says_and_answers_the_same(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = " ".join(TEXTS * 40)
+    texts = [*(f"Avis numéro {n}." for n in range(30)), long, *TEXTS, TEXTS[0]]
+    counts = classifier.count_tokens(texts)
+    expected = [(row.ids, row.truncated) for row in classifier.encode(texts)]
+    assert counts == [len(ids) + truncated for ids, truncated in expected]
+    monkeypatch.setattr("inference.classifier.REMEMBERED", 5)
+    for start in range(0, len(texts), 3):
+        found = classifier.encode(texts[start : start + 3])
+        assert [(row.ids, row.truncated) for row in found] == expected[start : start + 3]
+        assert long not in classifier._recent
+        assert len(classifier._recent) <= 5 + 3
+
+
 def test_classifier_takes_a_list_not_a_string(classifier: Classifier) -> None:
     with pytest.raises(TypeError, match="list of texts"):
         classifier.predict("Une phrase.")

@@ -39,7 +39,7 @@ def test_writer_gives_back_what_it_wrote_in_the_same_bytes(form: str, tmp_path: 
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("start", ["=1+1", "+33", "-2", "@SUM", "\tx"])
+@pytest.mark.parametrize("start", ["=1+1", "+33", "-2", "@SUM", "\tx", "\r=1", "\n=1", "＝1+1"])
 def test_writer_makes_csv_formulas_text(start: str, tmp_path: Path) -> None:
     path = write_part(tmp_path, 0, [row(start)], passage_schema(TASKS), "csv")
     with path.open(newline="") as file:
