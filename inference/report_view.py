@@ -7,15 +7,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from inference.labels import Task
-from inference.paragraphs import paragraph_spans
 from inference.report_articles import own_text
 from inference.report_charts import Look, Point, looks_of, side_of
 from inference.report_data import Job
 from inference.report_totals import INDEX_BINS, Group, Groups
 from inference.report_wording import TEMPLATES, Wording
+from inference.report_words import clean, paragraphs
 from inference.writer import Row
 
 if TYPE_CHECKING:
@@ -25,23 +23,6 @@ if TYPE_CHECKING:
 MOST_MONTHS = 36
 #: The scales that an index over time may be drawn on.
 SCALES = (0.25, 0.5, 1.0)
-#: Control characters that HTML has no place for, as pictures of themselves: they are seen and do nothing.
-PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
-
-
-def clean(text: object) -> str:
-    """A text of the data for HTML: control characters are made visible."""
-    return str(text).translate(PICTURES)
-
-
-def prose(text: str) -> Markup:
-    """A text for the content of an element: there, unlike in an attribute, quotes need no escape."""
-    return Markup(clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))  # noqa: S704  # escaped here
-
-
-def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a passage."""
-    return [text[start:end] for start, end in paragraph_spans(text)] or [text]
 
 
 def script_digest(script: str) -> str:
@@ -160,7 +141,7 @@ def environment_for(job: Job, words: Wording) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clean": clean, "prose": prose, "paragraphs": paragraphs, "digest": script_digest}
+    environment.filters |= {"clean": clean, "digest": script_digest}
     shapes = (
         counts_of,
         own_text,
@@ -172,6 +153,7 @@ def environment_for(job: Job, words: Wording) -> Environment:
         spread_stacks,
         doubt_stacks,
         strength,
+        paragraphs,
     )
     environment.globals |= {shape.__name__: shape for shape in shapes}
     environment.globals |= {

@@ -10,12 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from inference.report import article_rows
+from inference.report_data import quarantined_rows
 
 if TYPE_CHECKING:
     from inference.job import JobResult
 
 #: More rows than this are in the report; a terminal is not the place for them.
 SHOWN = 30
+#: Rejected rows that are listed one by one.
+LISTED = 20
 #: What the columns beside the title take at most, gaps included.
 OTHER_COLUMNS = 55
 STYLES = {"pro-easing": "cyan", "pro-restriction": "magenta", "mixed": "yellow", "neutral": "dim"}
@@ -55,3 +58,17 @@ def print_result(result: JobResult) -> None:
         console.print(f"{what:>9}  {result.output / name}", highlight=False, soft_wrap=True)
     if result.quarantined:
         console.print(f"{'rejected':>9}  {result.output / 'quarantine.jsonl'}", highlight=False, soft_wrap=True)
+
+
+def print_details(result: JobResult) -> None:
+    """Print, on standard error, what a job was made with, the files that it passed over, and the rows it rejected."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    model = result.manifest["model"]
+    console.print(f"model     {model['name']}@{model['sha256']}")
+    console.print("settings  " + ", ".join(f"{key}={value}" for key, value in result.manifest["settings"].items()))
+    for entry in result.manifest["skipped"]:
+        console.print(f"skipped   {entry['name']}: {entry['reason']}")
+    for row in islice(quarantined_rows(result.output), LISTED):
+        console.print(f"rejected  {row['place']}: {row['reason']}; {row['mend']}")
+    if result.quarantined > LISTED:
+        console.print(f"rejected  … and {result.quarantined - LISTED:,} more, in {result.output / 'quarantine.jsonl'}")
