@@ -37,7 +37,7 @@ LIBRARIES = {
     "rich": ">=14",
     "sentencex": ">=1.0.32,<2",
     "tokenizers": ">=0.22",
-    "typer": ">=0.16",
+    "typer": ">=0.29",
 }
 
 #: Two sentences of different length, so that they are padded apart and together.

@@ -39,6 +39,7 @@ NOT_RUN = {
     r"^mlflow server|^export MLFLOW": "serves until it is stopped",
     r"--engine ray": "needs a cluster; tests of inference/cluster.py run Ray where it is installed",
     r"^(podman|docker|systemctl)": "needs a container engine or systemd",
+    r"learning-curve": "trains a model a share for minutes; tests/training/test_learning_curve.py draws small ones",
     r"--against": "compares with a model of a run that takes minutes; tests/training/test_compare.py does it",
     r"^penchant-train check-corpus training/corpus$": "takes a minute; own-labels.md runs the check on few rows",
     r"evaluate inference/model --data mine\.jsonl": "bootstraps for a minute; explanation/calibration.md runs the like",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.training.scored_rows import LABELS, answer, plain_calibration, simulate, with_errors
-from training.evaluate import SELECTED, evaluate, selective_report, to_markdown, worst_errors
+from training.evaluate import SELECTED, evaluate, selective_report, worst_errors
+from training.evaluation_markdown import to_markdown
 from training.metrics import Resampling, Scored
 from training.slices import Articles
 
