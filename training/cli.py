@@ -52,6 +52,7 @@ def run(
     overrides: Overrides = None,
 ) -> None:
     """Check, split, train, calibrate, evaluate, export, register, compare with the champion, promote or not."""
+    from inference.bundle import ModelError
     from training.config import ConfigError, load_run_config
     from training.corpus import CorpusError
 
@@ -64,8 +65,10 @@ def run(
 
     try:
         print_summary(do_run(settings, typer.echo))
-    except (ConfigError, CorpusError) as error:
+    except (ConfigError, CorpusError, ModelError) as error:
         fail(str(error))
+    except OSError as error:  # a full disk; an encoder that is not there
+        fail(f"{str(error).strip().splitlines()[0]}; the same command goes on at the step it was in")
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on at the step it was in", INTERRUPTED)
 

@@ -57,7 +57,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         saved = load_from_disk(str(path))
         parts = saved.items() if isinstance(saved, DatasetDict) else [(None, saved)]
         for split, part in parts:
-            for row in part:
+            for row in _named_labels(part):
                 yield row if split is None else {"split": split, **row}
         return
     files = _files(path)
@@ -77,6 +77,18 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             yield from part
         except (OSError, ValueError) as error:
             raise CorpusError(f"{file} cannot be read: {error}") from error
+
+
+def _named_labels(part: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a saved dataset; a column of class numbers gives the names it carries, −1 stands for no label."""
+    from datasets import ClassLabel
+
+    named = {column: feature.names for column, feature in part.features.items() if isinstance(feature, ClassLabel)}
+    for row in part:
+        for column, names in named.items():
+            number = row[column]
+            row[column] = None if number is None or number < 0 else names[number]
+        yield row
 
 
 def _json_rows(file: Path) -> Iterator[dict[str, Any]]:

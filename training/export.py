@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from inference.bundle import write_manifest
+from inference.bundle import ModelError, write_manifest
 from training.companion import Companion
 from training.config import RunConfig
 
@@ -25,7 +25,7 @@ SMALL_TENSOR = 1024
 PARITY_SHAPES = ((1, 8), (1, 128), (2, 16), (3, 77), (5, 128), (8, 200), (16, 48))
 
 
-class ExportError(Exception):
+class ExportError(ModelError):
     """A graph that does not answer as its checkpoint does."""
 
 

@@ -20,11 +20,11 @@ import inference
 from inference.bundle import Bundle, ModelError, open_bundle
 from inference.classifier import Classifier
 from training.evidence import Evidence
-from training.ledger import LedgerError, LedgerLine, create_ledger
+from training.ledger import Ledger, LedgerError, LedgerLine, create_ledger
 from training.promotion import PromotionError, champion, history, promote, rollback, settle
 from training.store import RegistryError, client, ensure_tracking, one_line
 from training.tracking import EVIDENCE, Tracked
-from training.versions import CHALLENGER, DIGEST_TAG, Version, find_alias, find_version, to_version
+from training.versions import CHALLENGER, DIGEST_TAG, GATE_TAG, Version, find_alias, find_version, to_version
 
 __all__ = [
     "LedgerError",
@@ -35,6 +35,7 @@ __all__ = [
     "champion",
     "evidence",
     "fetch_model",
+    "fetch_version",
     "history",
     "promote",
     "register",
@@ -49,7 +50,7 @@ REQUIREMENTS = ("mlflow>=3.17,<4", "numpy>=2.1,<3", "onnxruntime>=1.23,<2", "tok
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 
 #: What of the package ``inference`` travels with a model: the classifier and what it imports.
-SHIPPED_CODE = ("__init__.py", "batches.py", "bundle.py", "classifier.py", "labels.py")
+SHIPPED_CODE = ("__init__.py", "batches.py", "bundle.py", "classifier.py", "labels.py", "precision.py")
 
 #: The model folder's name among the artifacts of a logged model.
 FOLDER = "bundle"
@@ -70,7 +71,7 @@ def register(
     if not tracked.is_active():
         raise RegistryError(f"run {tracked.run_id} is over; register its model while it is under way")
     name = tracked.config.registry.model
-    create_ledger(name)
+    _undo_unjudged(create_ledger(name))
     model_id = _log_model(opened, _frame(example_texts, example_pairs))
     with one_line(f"{name} cannot be registered"):
         tags = {DIGEST_TAG: opened.digest}
@@ -79,6 +80,21 @@ def register(
         client().set_registered_model_alias(name, CHALLENGER, found.version)
         client().set_tag(tracked.run_id, "penchant.version", str(found.version))
     return to_version(found)
+
+
+def _undo_unjudged(ledger: Ledger) -> None:
+    """Delete the versions of runs that broke off before the gate judged them: half a registration is none.
+
+    Those that a person promoted all the same stand in the ledger and stay; so do those of runs that are under way.
+    """
+    with one_line(f"versions of {ledger.name} that no run finished cannot be undone"):
+        known = {(line.version, line.digest) for line in ledger.lines()}
+        for found in client().search_model_versions(f"name = '{ledger.name}'"):
+            version = to_version(found)
+            if GATE_TAG in found.tags or version.as_champion in known or not version.run_id:
+                continue
+            if client().get_run(version.run_id).info.status in ("KILLED", "FAILED"):
+                client().delete_model_version(ledger.name, str(version.number))
 
 
 def _log_model(bundle: Bundle, frame: Any) -> str:
@@ -208,7 +224,12 @@ def fetch_model(uri: str, cache: Path | None = None) -> Path:
     Every file is checked against its digest, and the whole against the version's, whether it was kept or fetched.
     Raises RegistryError (a ModelError) where that fails, the server is silent or there is no such model.
     """
-    version = resolve(uri)
+    return fetch_version(resolve(uri), cache)
+
+
+def fetch_version(version: Version, cache: Path | None = None) -> Path:
+    """The model folder of one version, as :func:`fetch_model` fetches and checks it."""
+    ensure_tracking()
     cache = cache or default_cache()
     kept = cache / version.digest
     if _holds(kept, version.digest):

@@ -150,7 +150,13 @@ class Tracked:
 
     @contextmanager
     def seed(self, seed: int) -> Iterator[LogRow]:
-        """A nested run of one seed; yields ``log(step, metrics)`` for the Trainer's rows.
+        """A nested run of one seed; see :meth:`nested`."""
+        with self.nested(f"seed {seed}", {"seed": seed}) as log:
+            yield log
+
+    @contextmanager
+    def nested(self, name: str, parameters: Mapping[str, Any]) -> Iterator[LogRow]:
+        """A nested run with parameters of its own; yields ``log(step, metrics)`` for the Trainer's rows.
 
         A server that does not answer for a moment does not cost the training: rows wait, and only rows that could not
         be sent by the end raise RegistryError.
@@ -172,19 +178,19 @@ class Tracked:
             with suppress(MlflowException):
                 send()
 
-        with one_line(f"the run of seed {seed} cannot be started"):
+        with one_line(f"the run of {name} cannot be started"):
             tags = {PROCESS_TAG: this_process()}
             run = mlflow.start_run(
                 experiment_id=experiment_id(self.config.registry.experiment),
-                run_name=f"seed {seed}",
+                run_name=name,
                 nested=True,
                 tags=tags,
             )
         with _ending(run.info.run_id):
-            with one_line(f"the parameters of seed {seed} cannot be logged"):
-                mlflow.log_param("seed", seed)
+            with one_line(f"the parameters of {name} cannot be logged"):
+                _log_parameters(parameters)
             yield log
-            with one_line(f"the metrics of seed {seed} cannot be logged"):
+            with one_line(f"the metrics of {name} cannot be logged"):
                 send()
 
     def log_report(
