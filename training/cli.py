@@ -277,7 +277,9 @@ DEFAULT_NAME, DEFAULT_STORE = "penchant-stance", "sqlite:///mlruns/mlflow.db"
 annotate = typer.Typer(
     help="Choose passages worth labelling for Label Studio; turn its answers into corpus rows.", no_args_is_help=True
 )
-app.add_typer(annotate, name="annotate")
+app.add_typer(
+    annotate, name="annotate", epilog="Example:\n\n    penchant-train annotate export out --output to-label --count 100"
+)
 
 
 @annotate.command("export", epilog="Example:\n\n    penchant-train annotate export out --output to-label --count 100")

@@ -188,7 +188,8 @@ class Tracked:
             )
         with _ending(run.info.run_id):
             with one_line(f"the parameters of {name} cannot be logged"):
-                _log_parameters(parameters)
+                for key, value in parameters.items():
+                    mlflow.log_param(mlflow_name(key), value)
             yield log
             with one_line(f"the metrics of {name} cannot be logged"):
                 send()

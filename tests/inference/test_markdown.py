@@ -33,6 +33,8 @@ def test_markdown_what_is_no_front_matter_stays_text(text: str) -> None:
     [
         ("un *mot* et _un autre_", "un mot et un autre"),
         ("**gras**, __gras__ et ***les deux***", "gras, gras et les deux"),
+        ("un **deux** trois et un *quatre* cinq", "un deux trois et un quatre cinq"),
+        ("2 + 2, prix - hausse", "2 + 2, prix - hausse"),
         ("~~barré~~", "barré"),
         ("5 * 3 * 2 et nom_de_fichier_long", "5 * 3 * 2 et nom_de_fichier_long"),
         ('un [lien](https://exemple.fr/a_(b) "titre") ici', "un lien ici"),
