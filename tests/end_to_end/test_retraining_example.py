@@ -76,24 +76,6 @@ def test_retraining_example_tells_its_story(
     assert json.dumps(model["registry"], indent=2) in said
 
 
-def test_retraining_example_readme_shows_the_commands_it_gives(
-    example: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    given: list[str] = []
-    names = example["main"].__globals__
-    names["command"] = lambda *words: given.append(" ".join(map(str, words)))
-    names["show_model"] = lambda manifest: None
-    names["corpora"] = lambda folder, *sizes: {name: folder / f"{name}.jsonl" for name in ("first", "spoiled", "grown")}
-    example["main"]([])
-    shown = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert len(given) == 6
-    for line in given:
-        assert f"$ {line.replace('wrong on customs texts', repr('wrong on customs texts'))}\n" in shown
-    for line in capsys.readouterr().out.splitlines():
-        if line.startswith("# "):
-            assert f"{line}\n" in shown
-
-
 def test_retraining_example_corpora_differ_in_what_they_say(example: dict[str, Any], tmp_path: Path) -> None:
     files = example["corpora"](tmp_path, 60, 120, 40)
     rows = {name: [json.loads(line) for line in path.open(encoding="utf-8")] for name, path in files.items()}
