@@ -151,6 +151,11 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
+def _tried(study: optuna.Study, trial: optuna.Trial) -> optuna.trial.FrozenTrial | None:
+    """The finished trial at the same point, if there is one."""
+    return next((one for one in _finished(study) if one.params == trial.params), None)
+
+
 def _suggest(trial: optuna.Trial, base: RunConfig, space: Mapping[str, Dimension]) -> list[str]:
     """A point of the space as overrides."""
     overrides = []
@@ -188,6 +193,9 @@ def _one_trial(
         overrides = _suggest(trial, base, config.space)
         settings = load_run_config(config.run, [*base_overrides(config), *overrides])
         began, shown = time.monotonic(), "  ".join(overrides)
+        if (same := _tried(study, trial)) is not None:  # training is a function of its settings: it would come out so
+            study.tell(trial, None if same.state == TrialState.PRUNED else same.value, state=same.state)
+            return f"trial {trial.number:>3}  as trial {same.number}  {shown}"
         with tracked.nested(f"trial {trial.number}", trial.params) as log:
             try:
                 value = measure(config, settings, rows, folder, _watch(trial, config, log, deadline))

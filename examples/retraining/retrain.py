@@ -90,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Play the story through."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/retraining"), help="folder for everything it makes")
-    parser.add_argument("--few", type=int, default=500, help="training rows of the first corpus")
-    parser.add_argument("--many", type=int, default=2000, help="training rows of the corpus that has grown")
+    parser.add_argument("--few", type=int, default=400, help="training rows of the first corpus")
+    parser.add_argument("--many", type=int, default=2500, help="training rows of the corpus that has grown")
     parser.add_argument("--tests", type=int, default=400, help="rows that every model is tested on")
     parser.add_argument("--set", action="append", default=[], help="a further key of the run, as for penchant-train")
     given = parser.parse_args(arguments)

@@ -54,7 +54,7 @@ def test_retraining_example_tells_its_story(
     work = tmp_path / "work"
     keys = [f"model.encoder={thin_encoder}", "threads=1", "train.bf16=false", "gate.resamples=500"]
     sets = [word for key in keys for word in ("--set", key)]
-    example["main"](["--work", str(work), *sets])
+    example["main"](["--work", str(work), "--few", "500", "--many", "2000", *sets])
     said = capsys.readouterr().out
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     use_tracking(f"sqlite:///{work}/mlflow.db")
@@ -74,6 +74,24 @@ def test_retraining_example_tells_its_story(
     assert (model["registry"]["version"], model["registry"]["digest"]) == (1, champion.digest)
     assert f"models:/{NAME}/2: refused" in said
     assert json.dumps(model["registry"], indent=2) in said
+
+
+def test_retraining_example_readme_shows_the_commands_it_gives(
+    example: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[str] = []
+    names = example["main"].__globals__
+    names["command"] = lambda *words: given.append(" ".join(map(str, words)))
+    names["show_model"] = lambda manifest: None
+    names["corpora"] = lambda folder, *sizes: {name: folder / f"{name}.jsonl" for name in ("first", "spoiled", "grown")}
+    example["main"]([])
+    shown = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert len(given) == 6
+    for line in given:
+        assert f"$ {line.replace('wrong on customs texts', repr('wrong on customs texts'))}\n" in shown
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("# "):
+            assert f"{line}\n" in shown
 
 
 def test_retraining_example_corpora_differ_in_what_they_say(example: dict[str, Any], tmp_path: Path) -> None:

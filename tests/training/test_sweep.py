@@ -189,6 +189,16 @@ def test_sweep_prunes_by_epoch(learner: Callable[..., Any], tmp_path: Path) -> N
     assert not (tmp_path / "runs" / "sans" / "trial").exists()
 
 
+def test_sweep_point_that_comes_again_is_not_trained_again(learner: Callable[..., Any]) -> None:
+    run, trained = learner(lambda config, epoch: config.train.learning_rate * epoch)
+    said: list[str] = []
+    space = {"train.learning_rate": {"values": [0.01, 0.02]}}
+    found = sweep(settings(run, trials=8, space=space, prune=False), said.append)
+    assert (found.finished, found.value) == (8, 0.1)
+    assert len(trained) == 2 * 5
+    assert sum(" as trial " in line for line in said) == 6
+
+
 def test_sweep_out_of_time_begins_with_the_trial_it_was_in(
     learner: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
