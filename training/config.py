@@ -176,11 +176,22 @@ class CalibrationConfig(Strict):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
 
+class Int8Config(Strict):
+    """When a graph in int8 goes beside the fp32 one: the least share of labels that agree, the most macro-F1 lost, on
+    validation and on all tests together; the least ratio of speeds on this machine. ``rows`` of training set ranges."""
+
+    agreement: Annotated[float, Field(gt=0, le=1)] = 0.995
+    macro_f1_loss: Annotated[float, Field(ge=0, le=1)] = 0.003
+    speed: Annotated[float, Field(ge=0)] = 1.1
+    rows: Annotated[int, Field(gt=0)] = 512
+
+
 class ExportConfig(Strict):
-    """Where the model folder goes, and what its graph must keep against the trained checkpoint."""
+    """Where the model folder goes, what its graph must keep against the trained checkpoint, whether int8 is tried."""
 
     folder: Path | None = None
     max_logit_difference: Annotated[float, Field(gt=0)] = 1e-3
+    int8: Int8Config | None = None
 
 
 class RegistryConfig(Strict):

@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification
 from inference.bundle import ModelError, write_manifest
 from training.companion import Companion
 from training.config import RunConfig
+from training.surgery import fuse
 
 #: Smaller tensors are not worth a cast.
 SMALL_TENSOR = 1024
@@ -65,6 +66,13 @@ def open_checkpoint(checkpoint: Path) -> Any:
 
 
 def export_graph(checkpoint: Path, target: Path, longest: int, companion: Path | None = None) -> None:
+    """Write the checkpoint's graph as it is shipped: in few and fast operators, weights in 16 bits where exact."""
+    trace_graph(checkpoint, target, longest, companion)
+    fuse(target, target)
+    halve_weights(target)
+
+
+def trace_graph(checkpoint: Path, target: Path, longest: int, companion: Path | None = None) -> None:
     """Write the checkpoint's graph with free batch and length axes, the length up to ``longest`` tokens."""
     model = open_function(checkpoint, companion)
     vocabulary = int(model.model.config.vocab_size)
@@ -83,7 +91,6 @@ def export_graph(checkpoint: Path, target: Path, longest: int, companion: Path |
     )
     assert program is not None
     program.save(str(target), external_data=False)
-    halve_weights(target)
 
 
 def halve_weights(graph: Path) -> None:

@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 from inference.bundle import MANIFEST, write_manifest
 from inference.classifier import Classifier, Encoded
+from inference.precision import FULL, SMALL
+from training.config import Int8Config
 from training.corpus import Example
 from training.metrics import confusion_matrix, macro_f1
 from training.surgery import RUNTIME, Surgery
@@ -40,19 +42,12 @@ TRIED = 8
 #: Nothing is divided by less.
 TINY = 1e-5
 GRAPH = "model.int8.onnx"
+#: Bytes of a constant that is worth a reference into the other graph.
+WORTH_SHARING = 65_536
 
 
 class QuantiseError(Exception):
     """An int8 graph that may not be used; the message says what it missed and the mend."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an int8 graph must reach on validation rows beside the fp32 graph; ``speed`` is a ratio of passages/s."""
-
-    agreement: float = 0.995
-    macro_f1_loss: float = 0.005
-    speed: float = 1.1
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,15 @@ class Comparison:
     mean_difference: float
     speed: float
 
-    def faults(self, limits: Limits) -> list[str]:
+    def to_text(self) -> str:
+        """One line for the terminal."""
+        tasks = ", ".join(
+            f"{task} {share:.2%} of labels agree, macro-F1 {-self.macro_f1_loss[task]:+.4f}"
+            for task, share in self.agreement.items()
+        )
+        return f"{self.rows:,} test rows: {tasks}; {self.speed:.2f} times as fast as fp32"
+
+    def faults(self, limits: Int8Config) -> list[str]:
         """The limits that were missed, in words; none where the graph may be used."""
         faults = [
             f"{task} labels agree at {share:.4f} (least {limits.agreement})"
@@ -270,34 +273,71 @@ def _encoded(classifier: Classifier, examples: Sequence[Example]) -> list[Encode
 
 
 def add_int8(
-    folder: Path, training: Sequence[Example], validation: Sequence[Example], limits: Limits | None = None
+    folder: Path,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    tests: Sequence[Example],
+    limits: Int8Config,
 ) -> Comparison:
-    """Add an int8 graph to an exported model folder: ranges from ``training`` rows, the gate on ``validation`` rows.
+    """Add an int8 graph to an exported model folder.
 
-    The manifest then names it, and processors that multiply 8-bit integers exactly use it. Raises QuantiseError, and
-    leaves the folder as it was, where a limit is missed.
+    Ranges come from a sample of ``training`` rows, the choice of what stays in fp32 from ``validation`` rows, and the
+    chosen graph is then held against the limits on ``tests``, once; that comparison is returned. The manifest then
+    names the graph, and processors that multiply 8-bit integers exactly use it. Raises QuantiseError, and leaves the
+    folder as it was, where a limit is missed.
     """
-    from training.export import halve_weights
-
-    limits = limits or Limits()
-    full = Classifier.load(folder, threads=1, precision="fp32")
-    encoded = _encoded(full, training)
+    full = Classifier.load(folder, threads=1, precision=FULL)
+    drawn = np.random.default_rng(0).permutation(len(training))[: limits.rows]
+    encoded = _encoded(full, [training[row] for row in sorted(drawn)])
     target = folder / GRAPH
     before = (folder / MANIFEST).read_bytes()
     content = {key: value for key, value in json.loads(before).items() if key not in ("format", "files")}
-    content["graphs"] = {"int8": GRAPH}
+    content["graphs"] = {SMALL: GRAPH}
     try:
         known = sense(full.bundle.graph, target, [full.feed(encoded, batch) for batch in full.batches(encoded)])
         for spared in SPARED:
             rewrite(full.bundle.graph, target, unspared(known.errors, spared), known.ranges)
-            halve_weights(target)
+            share_weights(target, full.bundle.graph)
             write_manifest(folder, content)
-            found = compare(full, Classifier.load(folder, threads=1, precision="int8"), validation)
-            if not (faults := found.faults(limits)):
-                write_manifest(folder, content | {"facts": {**content.get("facts", {}), "int8": asdict(found)}})
-                return found
-        raise QuantiseError(f"the int8 graph of {folder} is not used: {'; '.join(faults)}; fp32 remains")
+            small = Classifier.load(folder, threads=1, precision=SMALL)
+            chosen = compare(full, small, validation)
+            if not (faults := chosen.faults(limits)):
+                break
+        else:
+            raise QuantiseError(f"the int8 graph of {folder} is not used: {'; '.join(faults)}; fp32 remains")
+        found = compare(full, small, tests)
+        if faults := found.faults(limits):
+            raise QuantiseError(f"the int8 graph of {folder} is not used: on tests {'; '.join(faults)}; fp32 remains")
+        measured = {"spared": spared, "validation": asdict(chosen), "tests": asdict(found)}
+        write_manifest(folder, content | {"facts": {**content.get("facts", {}), SMALL: measured}})
+        return found
     except BaseException:
         target.unlink(missing_ok=True)
         (folder / MANIFEST).write_bytes(before)
         raise
+
+
+def share_weights(graph: Path, other: Path) -> None:
+    """Store constants of ``graph`` that ``other``, in the same folder, holds too as references into its bytes.
+
+    ONNX keeps constants in any file beside the graph ("external data": a name, an offset, a length); here the file is
+    the other graph. The embedding, most of a small model, is then stored once.
+    """
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    from training.export import halve_weights
+
+    halve_weights(graph)
+    held = other.read_bytes()
+    model = onnx.load(str(graph))
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) < WORTH_SHARING:
+            continue
+        place = held.find(tensor.raw_data)
+        if place >= 0:
+            length = len(tensor.raw_data)
+            set_external_data(tensor, other.name, offset=place, length=length)
+            tensor.ClearField("raw_data")
+    # onnx.save would read the references back in; the graph was checked before.
+    graph.write_bytes(model.SerializeToString())

@@ -13,6 +13,7 @@ import numpy as np
 
 from inference.aggregate import ArticleRule, Rule
 from inference.bundle import file_digest
+from inference.precision import FULL
 from training.articles import Trial, aggregate_by, article_gold, choose_rule, rules_table
 from training.baseline import Baseline
 from training.calibrate import Calibration, fit_calibration
@@ -90,7 +91,7 @@ def run(config: RunConfig, say: Say = print) -> RunResult:
         tracked.log_report(evidence, to_markdown(report), plots, errors)
         if chosen.bundle is None:
             return RunResult(report, None, None, folder)
-        bundle = finish_bundle(config, chosen, calibration, report, rule, digest, sizes, folder)
+        bundle = finish_bundle(config, chosen, calibration, report, rule, digest, splits, folder, say)
         decision = None
         if config.registry.register_model:
             decision = register_and_decide(config, tracked, bundle, splits, evidence, say)
@@ -267,19 +268,33 @@ def finish_bundle(
     report: dict[str, Any],
     rule: Rule,
     digest: str,
-    sizes: dict[str, int],
+    splits: Splits,
     folder: Path,
+    say: Say,
 ) -> Path:
-    """The chosen model as a folder with calibration, facts and card."""
+    """The chosen model as a folder with calibration, facts, card and, where it is asked for and right, int8."""
     from training.card import model_card, model_facts
     from training.export import write_bundle
 
     assert candidate.bundle is not None
+    sizes = {split: len(rows) for split, rows in splits.items()}
     facts = model_facts(config, report, digest, sizes, candidate.seed)
     checkpoint = config.work / config.name / f"train-{candidate.seed}" / "checkpoint"
     target = folder / "bundle"
     graph = candidate.bundle / "model.onnx"
     write_bundle(config, checkpoint, graph, target, calibration.to_dict(), asdict(rule), facts)
+    if config.export.int8 is not None:
+        from training.quantise import QuantiseError, add_int8
+
+        tests = [row for split in config.data.split.tests for row in splits[split]]
+        train, validation = splits[config.data.split.train], splits[config.data.split.validation]
+        try:
+            found = add_int8(target, train, validation, tests, config.export.int8)
+        except QuantiseError as error:
+            say(str(error))
+        else:
+            say(f"int8: {found.to_text()}")
+            facts["int8"] = {"tests": asdict(found)}
     (target / "README.md").write_text(model_card(config, facts, report), encoding="utf-8")
     return target
 
@@ -310,7 +325,7 @@ def champion_evidence(config: RunConfig, splits: Splits, folder: Path) -> Eviden
     )
     scored, seconds = {}, 0.0
     for name in config.data.split.tests:
-        logits, seconds = bundle_logits(folder, splits[name])
+        logits, seconds = bundle_logits(folder, splits[name], FULL)  # as the challenger: the same on any processor
         scored[name] = to_scored(config, splits[name], logits)
     report = evaluate(scored, calibration, invariance=config.data.invariance)
     cost = cost_of(Candidate(0, folder, scored, seconds))

@@ -35,9 +35,14 @@ def to_scored(config: RunConfig, examples: Sequence[Example], logits: npt.NDArra
     )
 
 
-def bundle_logits(folder: Path, examples: Sequence[Example]) -> tuple[npt.NDArray[np.float32], float]:
-    """Logits by the very code that scores articles, and its seconds per 1,000 passages on this machine."""
-    classifier = Classifier.load(folder)
+def bundle_logits(
+    folder: Path, examples: Sequence[Example], precision: str | None = None
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Logits by the very code that scores articles, and its seconds per 1,000 passages on this machine.
+
+    ``precision`` asks for one of the folder's graphs; by default it is the one that would score articles here.
+    """
+    classifier = Classifier.load(folder, precision=precision)
     pairs = [example.pair or "" for example in examples] if examples[0].pair is not None else None
     began = time.perf_counter()
     logits = classifier.logits(classifier.encode([example.text for example in examples], pairs))

@@ -57,13 +57,14 @@ def write(path: Path, rows: Rows) -> Path:
 def corpora(folder: Path, few: int, many: int, tests: int) -> dict[str, Path]:
     """Three versions of a corpus, on the same validation and test rows.
 
-    ``first`` has ``few`` rows to train on; in ``spoiled``, an annotator read the scale of the same rows upside down;
-    ``grown`` has ``many`` rows.
+    ``first`` has ``few`` rows to train on. ``grown`` has ``many``, those few among them; so has ``spoiled``, but
+    whoever labelled the new ones read the scale upside down.
     """
     held_out = [*take("validation", tests // 2), *take("unseen", tests)]
-    first = take("train", few)
-    spoiled = [{**row, "stance": UPSIDE_DOWN[row["stance"]]} for row in first]
-    made = {"first": first, "spoiled": spoiled, "grown": take("train", many)}
+    first, grown = take("train", few), take("train", many)
+    old = {row["id"] for row in first}
+    spoiled = [row if row["id"] in old else {**row, "stance": UPSIDE_DOWN[row["stance"]]} for row in grown]
+    made = {"first": first, "spoiled": spoiled, "grown": grown}
     return {name: write(folder / f"{name}.jsonl", [*rows, *held_out]) for name, rows in made.items()}
 
 
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/retraining"), help="folder for everything it makes")
     parser.add_argument("--few", type=int, default=400, help="training rows of the first corpus")
-    parser.add_argument("--many", type=int, default=2500, help="training rows of the corpus that has grown")
+    parser.add_argument("--many", type=int, default=2000, help="training rows of the corpus that has grown")
     parser.add_argument("--tests", type=int, default=400, help="rows that every model is tested on")
     parser.add_argument("--set", action="append", default=[], help="a further key of the run, as for penchant-train")
     given = parser.parse_args(arguments)
@@ -107,9 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print(f"# A first model, from {given.few} labelled passages. It clears the floors and becomes champion.")
     run("first")
-    print("\n# The labels come back from an annotator who read the scale upside down: the gate refuses.")
+    print(f"\n# There are {given.many} by now, but whoever labelled the new ones read the scale upside down: refused.")
     run("spoiled")
-    print(f"\n# The labels are put right and there are {given.many} of them: better, so promoted.")
+    print("\n# The same passages with their labels put right: better, so promoted.")
     run("grown")
     print("\n# Somebody finds the new champion wrong on their texts. The former one comes back in one command.")
     command("penchant-train", "rollback", "--reason", "wrong on customs texts", *ours)

@@ -1,6 +1,7 @@
 """int8: independent of company and padding, gated, and nothing left behind where the gate says no."""
 
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from inference.classifier import Classifier
 from inference.precision import has_dot_products
 from tests.training.rotary_checkpoint import make_folder, save_checkpoint
 from training import quantise
+from training.config import Int8Config
 from training.corpus import Example
-from training.export import export_graph
-from training.quantise import Comparison, Limits, QuantiseError, add_int8, smoothing, unspared
+from training.export import halve_weights, trace_graph
+from training.quantise import GRAPH, Comparison, QuantiseError, add_int8, smoothing, unspared
 from training.surgery import fuse
 
-LAX = Limits(agreement=0.5, macro_f1_loss=1.0, speed=0.0)
+STRICT = Int8Config(agreement=0.5, macro_f1_loss=1.0, speed=1000)
+LAX = Int8Config(agreement=0.5, macro_f1_loss=1.0, speed=0.0)
 WORDS = ("le décret", "ouvre", "puis", "ferme", "la vente", "des capteurs", "et des tours", "vers les ports", "du sud")
 
 
@@ -42,15 +45,14 @@ def examples(count: int, seed: int) -> list[Example]:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain")
     checkpoint = save_checkpoint(folder / "checkpoint")
-    export_graph(checkpoint, folder / "model.onnx", 128)
+    trace_graph(checkpoint, folder / "model.onnx", 128)
     fuse(folder / "model.onnx", folder / "fused.onnx")
+    halve_weights(folder / "fused.onnx")
     return make_folder(checkpoint, folder / "fused.onnx", folder / "folder")
 
 
 @pytest.fixture
 def folder(plain: Path, tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(plain, tmp_path / "folder"))
 
 
@@ -59,13 +61,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_quantise_gives_a_text_the_same_bits_in_any_company_and_padding(folder: Path) -> None:
-    found = add_int8(folder, examples(24, 1), examples(40, 2), LAX)
+    found = add_int8(folder, examples(24, 1), examples(30, 2), examples(40, 5), LAX)
     assert found.rows == 40
     assert 0 < found.mean_difference < 0.2  # int8 it is, and near
     full, small = (Classifier.load(folder, threads=1, precision=name) for name in ("fp32", "int8"))
     assert Classifier.load(folder).bundle.precision == ("int8" if has_dot_products() else "fp32")
     assert small.bundle.identity != full.bundle.identity == full.bundle.digest
-    assert small.bundle.facts["int8"]["rows"] == 40
+    assert small.bundle.facts["int8"]["tests"]["rows"] == 40
     assert small.bundle.facts["run"] == "tiny"
     rows = texts(30, 3)
     encoded = small.encode(rows)
@@ -84,17 +86,41 @@ def test_quantise_gives_a_text_the_same_bits_in_any_company_and_padding(folder: 
 def test_quantise_leaves_the_folder_as_it_was_where_the_gate_says_no(folder: Path) -> None:
     before = contents(folder)
     with pytest.raises(QuantiseError, match="least 1000"):
-        add_int8(folder, examples(8, 1), examples(8, 2), Limits(agreement=0, macro_f1_loss=1, speed=1000))
+        add_int8(folder, examples(8, 1), examples(8, 2), examples(8, 3), STRICT)
     assert contents(folder) == before
     with pytest.raises(ModelError, match="no int8 graph"):
         Classifier.load(folder, precision="int8")
+
+
+def test_quantise_holds_the_chosen_graph_against_tests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation may pass where tests do not: then nothing stays."""
+    before = contents(folder)
+    tests = examples(200, 6)
+
+    def fail_on_tests(full: Classifier, small: Classifier, rows: list[Example]) -> Comparison:
+        return Comparison(len(rows), {"stance": 0.9 if rows is tests else 1.0}, {"stance": 0.0}, 0.0, 2.0)
+
+    monkeypatch.setattr(quantise, "compare", fail_on_tests)
+    with pytest.raises(QuantiseError, match="on tests stance labels agree"):
+        add_int8(folder, examples(8, 1), examples(8, 2), tests, Int8Config())
+    assert contents(folder) == before
+
+
+def test_quantise_stores_what_both_graphs_hold_once(folder: Path) -> None:
+    add_int8(folder, examples(24, 1), examples(30, 2), examples(40, 5), LAX)
+    embedding = 16_384 * 64 * 2
+    assert (folder / "model.onnx").stat().st_size > embedding > (folder / GRAPH).stat().st_size
+    before = Classifier.load(folder, threads=1, precision="int8")
+    moved = Classifier.load(shutil.copytree(folder, folder.parent / "elsewhere"), threads=1, precision="int8")
+    encoded = before.encode(texts(10, 8))
+    assert before.logits(encoded).tobytes() == moved.logits(encoded).tobytes()
 
 
 def test_quantise_refuses_a_graph_without_big_products(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantise, "SMALLEST_SIDE", 10_000)
     before = contents(folder)
     with pytest.raises(QuantiseError, match="no big matrix product"):
-        add_int8(folder, examples(8, 1), examples(8, 2), LAX)
+        add_int8(folder, examples(8, 1), examples(8, 2), examples(8, 3), LAX)
     assert contents(folder) == before
 
 
@@ -107,9 +133,9 @@ def test_quantise_refuses_a_graph_without_big_products(folder: Path, monkeypatch
     ],
 )
 def test_quantise_gate_names_what_was_missed(comparison: Comparison, word: str) -> None:
-    (fault,) = comparison.faults(Limits())
+    (fault,) = comparison.faults(Int8Config())
     assert word in fault
-    assert Comparison(9, {"stance": 1.0}, {"stance": 0.0}, 0.0, 2.0).faults(Limits()) == []
+    assert Comparison(9, {"stance": 1.0}, {"stance": 0.0}, 0.0, 2.0).faults(Int8Config()) == []
 
 
 @given(st.dictionaries(st.text(max_size=4), st.floats(0, 10), max_size=12), st.floats(0, 1))

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from tests.training.rotary_checkpoint import save_checkpoint
-from training.export import export_graph, halve_weights
+from training.export import halve_weights, trace_graph
 from training.surgery import Surgery, fuse
 
 SHAPES = ((2, 2), (2, 17), (3, 64), (5, 128))
@@ -18,7 +18,7 @@ SHAPES = ((2, 2), (2, 17), (3, 64), (5, 128))
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rotary")
-    export_graph(save_checkpoint(folder / "checkpoint"), folder / "model.onnx", 128)
+    trace_graph(save_checkpoint(folder / "checkpoint"), folder / "model.onnx", 128)
     return folder / "model.onnx"
 
 
