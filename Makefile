@@ -8,6 +8,7 @@ OUT ?= out/examples
 
 score: $(VENV)/.ready
 	$(VENV)/bin/penchant score examples/articles --output $(OUT) --overwrite
+	@echo "Open $(OUT)/report.html in a browser. Your own articles: $(VENV)/bin/penchant score --help"
 
 test: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/ruff check .
@@ -16,12 +17,14 @@ test: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python -m pytest
 
 $(VENV)/.ready: pyproject.toml
+	@echo "Installing what scoring needs into $(VENV), once; it takes a minute or two ..."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --editable .
 	touch $@
 
 # torch first and pinned: unpinned, another package would pull several gigabytes of CUDA.
 $(TEST_VENV)/.ready: pyproject.toml
+	@echo "Installing what the tests need into $(TEST_VENV), once; it takes some minutes ..."
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet torch==2.13.0
 	$(TEST_VENV)/bin/python -m pip install --quiet --editable '.[train,html,dev]'

@@ -86,7 +86,7 @@ def score_on_ray(
         digests = [digest for found in surveys for digest in found.digests]
         fingerprint = fingerprint_of(classifier.bundle.identity, settings, files, digests, former)
         progress = ClusterProgress(output, {**fingerprint, "engine": "ray"}, overwrite=overwrite)
-        resumed = len(progress.parts)
+        resumed, passages = len(progress.parts), sum(part.passages for part in progress.parts)
         for part in _stream(ray, _pending(shards, progress), task, helpers, actors):
             progress.note(part)
             if on_part is not None:
@@ -95,7 +95,7 @@ def score_on_ray(
     if former is not None:
         counts = count_states(surveys, shards)
         former.new, former.changed, former.unchanged = counts["new"], counts["changed"], counts["unchanged"]
-    run = Run(started, time.perf_counter() - began, resumed)
+    run = Run(started, time.perf_counter() - began, resumed, passages)
     return close_job(output, files, digests, classifier, settings, progress, run, former)
 
 

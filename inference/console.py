@@ -1,4 +1,4 @@
-"""What both command lines share: exit codes, usage errors in one line, and shell completion."""
+"""What command lines share: exit codes, errors in one line, counts in words, and shell completion."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ class Shell(StrEnum):
     bash = "bash"
     zsh = "zsh"
     fish = "fish"
+
+
+def fail(message: str, code: int = FAILED, program: str = "penchant") -> NoReturn:
+    """Print one line on standard error and leave with ``code``."""
+    print(f"{program}: {message}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(code)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A count with its noun: ``1 passage``, ``2,000 passages``; ``many`` where the plural is not ``one`` with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def print_completion(app: typer.Typer, program: str, shell: Shell) -> None:

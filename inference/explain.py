@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rich.text import Text
 
-    from inference.classifier import Classifier
+    from inference.classifier import Classifier, Floats
     from inference.labels import Task
 
 # Combining marks belong to the letter before them: text in decomposed form has as many words as the composed one.
@@ -41,10 +41,20 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u20
 FAINT, STRONG = 0.1, 0.5
 #: Words of the list under the passage.
 LISTED = 8
+#: What stands behind a label of which the model is too unsure.
+ABSTAINED = ", abstained (under the model's threshold: do not count on it)"
 #: Draws of random words a text, against which the top words are held.
 DRAWS = 5
 
 Span = tuple[int, int]
+
+
+class Verdict(TypedDict):
+    """What the model says of a passage in one task: the label, its calibrated probability, whether it abstains."""
+
+    label: str
+    confidence: float
+    abstained: bool
 
 
 class ExplainError(ValueError):
@@ -65,7 +75,8 @@ class Pull:
 class Explanation:
     """A passage's label in one task, its calibrated probability, and the pull of its words in reading order.
 
-    ``read`` is how many characters of ``text`` the model reads; label and words are of that part.
+    ``read`` is how many characters of ``text`` the model reads; label and words are of that part. ``tasks`` is what the
+    model says in every task, the explained one among them.
     """
 
     text: str
@@ -74,6 +85,7 @@ class Explanation:
     probability: float
     words: tuple[Pull, ...]
     read: int
+    tasks: dict[str, Verdict]
 
     def as_dict(self) -> dict[str, Any]:
         """The explanation in plain types, as JSON holds them."""
@@ -122,17 +134,23 @@ def explain(classifier: Classifier, text: str, task: str | None = None, limit: i
         raise ExplainError(f"limit is {limit}; give 1 or more, or none for all words")
     chosen = _task(classifier, task)
     read, spans = _readable(classifier, text)
-    scores = _log_shares(classifier, chosen, [read, *(without(read, [span]) for span in spans)])
+    encoded = classifier.encode([read, *(without(read, [span]) for span in spans)])
+    logits = classifier.logits(encoded)
+    scores = _log_shares(classifier, chosen, logits)
     best = int(scores[0].argmax())
     odds = _log_odds(scores, best)
     words = tuple(
         Pull(start, end, text[start:end], float(odds[0] - odds[1 + place])) for place, (start, end) in enumerate(spans)
     )
-    whole = Explanation(text, chosen.name, chosen.labels[best], math.exp(scores[0, best]), words, len(read))
+    (said,) = classifier.interpret(encoded[:1], logits[:1])
+    tasks: dict[str, Verdict] = {
+        name: {"label": label, "confidence": said.confidence[name], "abstained": said.abstained[name]}
+        for name, label in said.labels.items()
+    }
+    whole = Explanation(text, chosen.name, chosen.labels[best], math.exp(scores[0, best]), words, len(read), tasks)
     if limit is None:
         return whole
-    kept = sorted(whole.strongest(limit), key=lambda word: word.start)
-    return Explanation(text, whole.task, whole.label, whole.probability, tuple(kept), whole.read)
+    return replace(whole, words=tuple(sorted(whole.strongest(limit), key=lambda word: word.start)))
 
 
 def faithfulness(
@@ -162,7 +180,7 @@ def faithfulness(
         variants = [without(read, [(word.start, word.end) for word in ranked])]
         variants += [without(read, random.sample(spans, top)) for _ in range(DRAWS)]
         best = chosen.labels.index(explanation.label)
-        left = np.exp(_log_shares(classifier, chosen, variants)[:, best])
+        left = np.exp(_log_shares(classifier, chosen, classifier.logits(classifier.encode(variants)))[:, best])
         falls.append((explanation.probability - float(left[0]), explanation.probability - float(left[1:].mean())))
     if not falls:
         raise ExplainError(f"no text has more than {top} words; give longer texts or a smaller top")
@@ -172,7 +190,7 @@ def faithfulness(
 
 
 def render(explanation: Explanation) -> Text:
-    """The explanation for a terminal: the label, the passage with its words marked, and the strongest in figures.
+    """The explanation for a terminal: labels with their doubt, the passage with its words marked, the strongest ones.
 
     A word for the label is blue and underlined, one against it yellow and in italics, a strong one also bold; the signs
     in the list say the same without colour. Control characters of the text are shown as ``\\ufffd``.
@@ -184,9 +202,16 @@ def render(explanation: Explanation) -> Text:
     passage = Text(_printable(explanation.text[: explanation.read]))
     for word in explanation.words:
         passage.stylize(_style(word.pull, peak), word.start, word.end)
-    shown = Text(f"{explanation.task}: ")
-    shown.append(explanation.label, "bold")
-    shown.append(f" ({explanation.probability:.0%})\n\n")
+    shown = Text()
+    for task, said in sorted(explanation.tasks.items(), key=lambda item: item[0] != explanation.task):
+        explained = task == explanation.task
+        shown.append(f"{task}: ", "" if explained else "dim")
+        shown.append(said["label"], "bold" if explained else "dim")
+        shown.append(f", confidence {said['confidence']:.0%}", "" if explained else "dim")
+        if said["abstained"]:
+            shown.append(ABSTAINED, "bold" if explained else "dim")
+        shown.append("\n")
+    shown.append("\n")
     shown.append_text(passage)
     if explanation.read < len(explanation.text):
         rest = len(explanation.text) - explanation.read
@@ -237,12 +262,11 @@ def _readable(classifier: Classifier, text: str) -> tuple[str, list[Span]]:
     return text[: spans[low - 1][1]], spans[:low]
 
 
-def _log_shares(classifier: Classifier, task: Task, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Logarithms of the calibrated probabilities, shape (texts, labels); finite where a probability rounds to 0."""
+def _log_shares(classifier: Classifier, task: Task, logits: Floats) -> npt.NDArray[np.float64]:
+    """Logarithms of the calibrated probabilities, shape (rows, labels); finite where a probability rounds to 0."""
     import numpy as np
 
-    logits = classifier.logits(classifier.encode(texts))[:, task.logits].astype(np.float64)
-    scaled = logits / classifier.bundle.temperatures[task.name]
+    scaled = logits[:, task.logits].astype(np.float64) / classifier.bundle.temperatures[task.name]
     shares: npt.NDArray[np.float64] = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
     return shares
 

@@ -30,6 +30,7 @@ FORMATS = {
     ".parquet": "parquet",
 }
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+UNKNOWN_SUFFIX = "its suffix is none of"
 KNOWN = ", ".join(FORMATS) + " (each also " + ", ".join(COMPRESSIONS) + ")"
 
 
@@ -109,15 +110,14 @@ def list_inputs(inputs: Sequence[str | Path]) -> InputList:
     for path, name in found.values():
         form, compression = format_of(path)
         if form is None:
-            skipped.append(Skipped(path, f"its suffix is none of {KNOWN}"))
+            skipped.append(Skipped(path, f"{UNKNOWN_SUFFIX} {KNOWN}"))
             continue
         try:
             files.append(InputFile(path, _printable(name), form, compression, path.stat().st_size))
         except OSError as error:
             skipped.append(Skipped(path, f"it cannot be reached ({error.strerror})"))
     if not files:
-        first = f" (the first: {skipped[0].path}, {skipped[0].reason})" if skipped else ""
-        raise InputError(f"nothing to read in {', '.join(map(str, inputs))}: {len(skipped)} skipped{first}")
+        raise _nothing_to_read(inputs, skipped)
     return InputList(files, skipped)
 
 
@@ -140,13 +140,20 @@ def _list_remote(inputs: Sequence[str]) -> InputList:
     for entry in entries:
         form, compression = format_of(Path(entry.name))
         if form is None:
-            skipped.append(Skipped(entry.url, f"its suffix is none of {KNOWN}"))
+            skipped.append(Skipped(entry.url, f"{UNKNOWN_SUFFIX} {KNOWN}"))
         else:
             files.append(InputFile(Path(entry.name), entry.name, form, compression, entry.size, entry))
     if not files:
-        first = f" (the first: {skipped[0].path}, {skipped[0].reason})" if skipped else ""
-        raise InputError(f"nothing to read in {', '.join(inputs)}: {len(skipped)} skipped{first}")
+        raise _nothing_to_read(inputs, skipped)
     return InputList(files, skipped)
+
+
+def _nothing_to_read(inputs: Sequence[str | Path], skipped: Sequence[Skipped]) -> InputError:
+    found = "it holds no file" if len(inputs) == 1 else "they hold no file"
+    if skipped:
+        found = f"{len(skipped):,} skipped (the first: {skipped[0].path}, {skipped[0].reason})"
+    mend = "" if skipped and skipped[0].reason.startswith(UNKNOWN_SUFFIX) else f"; what is read ends in {KNOWN}"
+    return InputError(f"nothing to read in {', '.join(map(str, inputs))}: {found}{mend}")
 
 
 def format_of(path: Path) -> tuple[str | None, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,11 @@ class JobResult:
     quarantine_exceeded: bool
     manifest: dict[str, Any] = field(repr=False)
 
+    @property
+    def already_finished(self) -> bool:
+        """Whether the job was found finished: parts there are, and none was left to do."""
+        return bool(0 < self.resumed_parts == self.manifest["counts"]["parts"])
+
 
 def score_articles(
     inputs: Sequence[str | Path],
@@ -70,7 +76,7 @@ def score_articles(
     progress = Progress(
         output, fingerprint_of(classifier.bundle.identity, settings, files, digests, former), overwrite=overwrite
     )
-    resumed = len(progress.parts)
+    resumed, passages = len(progress.parts), sum(part.passages for part in progress.parts)
     items = read_articles(files, read_options(settings))
     records = split_records(former.sift(items) if former is not None else items, classifier, settings)
     for _ in islice(records, progress.records):
@@ -81,8 +87,17 @@ def score_articles(
         progress.finish(part)
         if on_part is not None:
             on_part(part)
-    run = Run(started, time.perf_counter() - began, resumed)
+    run = Run(started, time.perf_counter() - began, resumed, passages)
     return close_job(output, files, digests, classifier, settings, progress, run, former)
+
+
+def _former_run(output: Path) -> dict[str, Any]:
+    """What the manifest of a finished job says of the run that scored it; nothing where there is none to read."""
+    try:
+        former = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+        return {name: former[name] for name in ("started", "seconds", "passages_per_second", "resumed_parts")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def fingerprint_of(
@@ -154,11 +169,12 @@ def chunks(records: Iterator[Record], passages: int) -> Iterator[list[Record]]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a job: when it began, how long it took, and how many parts were there already."""
+    """One run of a job: when it began, how long it took, and the parts (and their passages) that were there already."""
 
     started: datetime
     seconds: float
     resumed: int
+    resumed_passages: int
 
 
 def close_job(
@@ -193,8 +209,18 @@ def close_job(
         "parts": len(progress.parts),
     }
     manifest = build_manifest(
-        classifier.bundle, settings, files, digests, counts, run.started, run.seconds, run.resumed
+        classifier.bundle,
+        settings,
+        files,
+        digests,
+        counts,
+        run.started,
+        run.seconds,
+        run.resumed,
+        passages - run.resumed_passages,
     )
+    if run.resumed == len(progress.parts):  # nothing was left to do: it was read and scored when it says so
+        manifest |= _former_run(output)
     manifest["index"] = write_index(output, [index_path(output, part.number) for part in progress.parts], former)
     manifest["since"] = former.described() if former is not None else None
     write_json(output / "manifest.json", manifest)

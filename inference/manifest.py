@@ -26,8 +26,9 @@ def build_manifest(
     started: datetime,
     seconds: float,
     resumed_parts: int,
+    scored: int,
 ) -> dict[str, Any]:
-    """The content of ``manifest.json``; ``seconds`` is this run's time, ``counts`` are the whole job's.
+    """The content of ``manifest.json``; ``seconds`` and passages ``scored`` are this run's, ``counts`` the whole job's.
 
     ``digests`` are the SHA-256 of the files, in their order.
     """
@@ -35,7 +36,7 @@ def build_manifest(
         "penchant": __version__,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "passages_per_second": round(counts["passages"] / max(seconds, 1e-9), 1),
+        "passages_per_second": round(scored / max(seconds, 1e-9), 1),
         "resumed_parts": resumed_parts,
         "model": {
             "name": bundle.name,

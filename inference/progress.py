@@ -7,12 +7,17 @@ counts only when it is whole. A part that has no marker is written again, with t
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from inference.writer import write_json
+
+#: Files that a refusal names; more are counted.
+NAMED_FILES = 3
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 class JobRefusedError(Exception):
@@ -97,10 +102,51 @@ def _clear(output: Path) -> None:
         (output / name).unlink(missing_ok=True)
 
 
+def difference(name: str, then: object, now: object) -> str:
+    """A setting that is not what it was, with both values; digests are cut to the twelve digits that rows show."""
+
+    def shown(value: object) -> str:
+        if value is None:
+            return "none"
+        return _DIGEST.sub(r"\1", value) if isinstance(value, str) else str(value)
+
+    return f"{name} ({shown(then)} then, {shown(now)} now)"
+
+
 def _refuse_other(output: Path, known: dict[str, Any], now: dict[str, Any]) -> None:
     changed = [key for key in sorted({*known, *now}) if known.get(key) != now.get(key)]
-    if changed:
-        raise JobRefusedError(
-            f"{output} holds a job with another {', '.join(changed)}; "
-            "give another --output, or --overwrite to start again"
+    if not changed:
+        return
+    told, newer = [], False
+    for key in changed:
+        then, today = known.get(key), now.get(key)
+        if key == "input" and isinstance(then, list):
+            what, newer = _changed_files(dict(then), dict(today or []))
+            told.append(f"input ({what})")
+        elif key == "configuration" and isinstance(then, dict) and isinstance(today, dict):
+            pairs = [(name, then.get(name), today.get(name)) for name in sorted({*then, *today})]
+            told.append("configuration: " + ", ".join(difference(*pair) for pair in pairs if pair[1] != pair[2]))
+        else:
+            told.append(difference(key, then, today))
+    mend = "give another --output, or --overwrite to start again"
+    if newer and changed == ["input"] and (output / "manifest.json").exists():
+        mend = (
+            "to score only what is new or changed, give another --output and --since-manifest with this job's "
+            "manifest.json; to score everything again, --overwrite"
         )
+    raise JobRefusedError(f"{output} holds a job with another {'; another '.join(told)}; {mend}")
+
+
+def _changed_files(then: dict[str, str], now: dict[str, str]) -> tuple[str, bool]:
+    """Which files were added, changed or removed (names to digests), and whether any is new or changed."""
+    groups = {
+        "added": [name for name in now if name not in then],
+        "changed": [name for name in now if name in then and now[name] != then[name]],
+        "removed": [name for name in then if name not in now],
+    }
+    told = []
+    for what, names in groups.items():
+        if names:
+            more = f" and {len(names) - NAMED_FILES:,} more" if len(names) > NAMED_FILES else ""
+            told.append(f"{what}: {', '.join(names[:NAMED_FILES])}{more}")
+    return "; ".join(told) or "files in another order", bool(groups["added"] or groups["changed"])

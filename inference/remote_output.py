@@ -48,7 +48,10 @@ def score_to_store(
             if on_part is not None:
                 on_part(part)
 
-        result = job(inputs, Path(folder), on_part=send, **options)
+        try:
+            result = job(inputs, Path(folder), on_part=send, **options)
+        except JobRefusedError as error:  # the folder that the message names is a stand-in
+            raise JobRefusedError(str(error).replace(folder, output)) from error
         store.put_rest()
         return result
 

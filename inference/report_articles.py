@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inference.report_data import Job, ReportError, article_rows, passage_rows
+from inference.report_data import Job, article_rows, passage_rows
 from inference.report_totals import Totals
 from inference.writer import Row
 
@@ -46,47 +46,20 @@ class Entry:
 def collect(job: Job, totals: Totals, caps: Caps) -> list[Entry]:
     """Read the rows of a job once, filling ``totals``; keep what the caps allow.
 
-    Raises ReportError where the passages of a kept article are not all there.
+    The articles are shown with their text from the first on, until one does not fit. Raises ReportError where the
+    passages of an article are not all there.
     """
-    entries: dict[str, Entry] = {}
-    for row in totals.read_articles(article_rows(job.output)):
-        if len(entries) < caps.table_articles:
-            entries[row["article_id"]] = Entry(len(entries) + 1, row)
-    chosen = _choose_texts(list(entries.values()), caps)
-    budget, seen = caps.characters, dict.fromkeys(entries, 0)
-    for row in totals.read_passages(passage_rows(job.output)):
-        entry = entries.get(row["article_id"])
-        if entry is None:
+    main, entries = job.main, list[Entry]()
+    fits, room, budget = True, caps.passages, caps.characters
+    for row, told in totals.read(article_rows(job.output), passage_rows(job.output)):
+        if len(entries) == caps.table_articles:
             continue
-        seen[row["article_id"]] += 1
-        if len(entry.marks) < caps.strip:
-            main = job.main
-            entry.marks.append(Mark(row[main.name], row[main.column(row[main.name])], bool(row["abstained"])))
-        entry.opening = entry.opening or own_text(row)[:OPENING]
-        if entry.number in chosen:
-            budget -= len(row["text"])
-            if budget < 0:  # this article's text is the first that does not fit: it and the later ones go without
-                chosen = {number for number in chosen if number < entry.number}
-                entry.passages = None
-            else:
-                entry.passages = [*(entry.passages or []), row]
-    for name, entry in entries.items():
-        if seen[name] != entry.row["n_passages"]:
-            fault = f"{seen[name]} of the {entry.row['n_passages']} passages of {name!r}"
-            raise ReportError(f"{job.output / 'passages'} holds {fault}; score again with --overwrite")
-    return list(entries.values())
-
-
-def _choose_texts(entries: list[Entry], caps: Caps) -> set[int]:
-    """Numbers of the articles, from the first on, whose text is within the caps."""
-    chosen: set[int] = set()
-    room = caps.passages
-    for entry in entries[: caps.articles]:
-        room -= entry.row["n_passages"]
-        if room < 0:
-            break
-        chosen.add(entry.number)
-    return chosen
+        marks = [Mark(one[main.name], one[main.column(one[main.name])], bool(one["abstained"])) for one in told]
+        opening = next(filter(None, map(own_text, told)), "")[:OPENING]
+        room, budget = room - len(told), budget - sum(len(one["text"]) for one in told)
+        fits = fits and len(entries) < caps.articles and room >= 0 and budget >= 0
+        entries.append(Entry(len(entries) + 1, row, marks[: caps.strip], told if fits else None, opening))
+    return entries
 
 
 def own_text(row: Row) -> str:

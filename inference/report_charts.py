@@ -136,7 +136,7 @@ def columns(stacks: Sequence[Sequence[tuple[str, int]]]) -> Markup:
                 drawn.append(f'<path class="{colour}" d="M{place * 10 + 0.8:g} {y:.1f}h8.4v{height:.1f}h-8.4z"/>')
     width = 10 * len(stacks)
     frame = f'<svg class="columns" viewBox="0 0 {width} 100" preserveAspectRatio="none" aria-hidden="true">'
-    drawn.append(f'<path class="scale" d="M0 100H{width}"/>')
+    drawn.append(f'<path class="grid" d="M0 2H{width}"/><path class="scale" d="M0 100H{width}"/>')
     return Markup(f"{frame}{''.join(drawn)}</svg>")  # noqa: S704  # numbers and class names only
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from inference.labels import Task
 from inference.report_data import Job, ReportError
@@ -23,30 +24,38 @@ MOST_GROUPS = 5_000
 class Group:
     """Articles that belong together: their mean index with its interval, and how often each label was given.
 
-    The interval combines the articles' own intervals as independent (variances add): the model's doubt about its
-    labels, not the chance of having read these articles and not others.
+    The interval is of the same kind as an article's: where the index of the true labels may lie, each passage an
+    independent draw with its own probabilities, widened where needed to hold the printed index. Of one article it is
+    that article's, which is exact; of several the sum is taken as normal. It tells the model's doubt about its labels,
+    not the chance of having read these articles and not others.
     """
 
     articles: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     _total: float = 0.0
+    _expected: float = 0.0
     _variance: float = 0.0
+    _own: tuple[float, float] = (0.0, 0.0)
 
-    def add(self, row: Row, task: Task, axes: Iterable[str]) -> None:
-        """Count one article row."""
+    def add(self, row: Row, task: Task, belief: tuple[float, float] | None) -> None:
+        """Count one article row; ``belief`` is what :func:`believed` makes of its passages, None without an axis."""
         self.articles += 1
         for label in task.labels:
             self.labels[label] += round(row[f"share_{task.column(label)}"] * row["n_passages"])
-        if task.name in axes:
-            low, high = row[f"{task.name}_index_low"], row[f"{task.name}_index_high"]
+        if belief is not None:
+            self._own = row[f"{task.name}_index_low"], row[f"{task.name}_index_high"]
             self._total += row[f"{task.name}_index"]
-            self._variance += ((high - low) / 2 / REACH) ** 2
+            self._expected += belief[0]
+            self._variance += belief[1]
 
     def merge(self, other: Group) -> None:
         """Count the articles of another group here."""
         self.articles += other.articles
         self.labels += other.labels
+        if other.articles:
+            self._own = other._own
         self._total += other._total
+        self._expected += other._expected
         self._variance += other._variance
 
     @property
@@ -57,8 +66,17 @@ class Group:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of :attr:`index`."""
-        reach = REACH * math.sqrt(self._variance) / max(1, self.articles)
-        return max(-1.0, self.index - reach), min(1.0, self.index + reach)
+        if self.articles == 1:
+            return self._own
+        expected, reach = (x / max(1, self.articles) for x in (self._expected, REACH * math.sqrt(self._variance)))
+        return min(self.index, max(-1.0, expected - reach)), max(self.index, min(1.0, expected + reach))
+
+
+def believed(passages: Sequence[Row], plus: str, minus: str) -> tuple[float, float]:
+    """Mean and variance of an article's index, its passages' labels drawn by the columns ``plus`` and ``minus``."""
+    pushes = [(row[plus], row[minus]) for row in passages]
+    mean = sum(pro - con for pro, con in pushes) / len(pushes)
+    return mean, sum(max(0.0, pro + con - (pro - con) ** 2) for pro, con in pushes) / len(pushes) ** 2
 
 
 class Groups:
@@ -93,7 +111,7 @@ class TaskTotals:
 
 
 class Totals:
-    """What the report says of the whole job; fill it with every article row, then with every passage row."""
+    """What the report says of the whole job; fill it with every article row and its passage rows."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -121,14 +139,26 @@ class Totals:
             place = self.job.output / table
             raise ReportError(f"the rows in {place} lack {', '.join(missing)}; score again with --overwrite")
 
-    def read_articles(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Count article rows as they pass."""
-        for row in rows:
+    def read(self, articles: Iterable[Row], passages: Iterator[Row]) -> Iterator[tuple[Row, list[Row]]]:
+        """Count rows as they pass: each article with its passages, which stand in both tables in the same order.
+
+        Raises ReportError where the passages of an article are not all there.
+        """
+        for row in articles:
             if not self.articles:
                 self._check(row, self._columns[0], "articles")
             self._check_labels(row, "articles")
-            self._add_article(row)
-            yield row
+            told = list(islice(passages, row["n_passages"]))
+            if told and not self.passages:
+                self._check(told[0], self._columns[1], "passages")
+            if (found := sum(one["article_id"] == row["article_id"] for one in told)) != row["n_passages"]:
+                fault = f"{found} of the {row['n_passages']} passages of {row['article_id']!r}"
+                raise ReportError(f"{self.job.output / 'passages'} holds {fault}; score again with --overwrite")
+            for passage in told:
+                self._check_labels(passage, "passages")
+                self._add_passage(passage)
+            self._add_article(row, told)
+            yield row, told
 
     def _check_labels(self, row: Row, table: str) -> None:
         for task in self.job.tasks:
@@ -137,17 +167,20 @@ class Totals:
                 fault = f"{row[task.name]!r} as {task.name}, which the manifest does not name"
                 raise ReportError(f"the rows in {self.job.output / table} hold {fault}; score again with --overwrite")
 
-    def _add_article(self, row: Row) -> None:
+    def _add_article(self, row: Row, passages: Sequence[Row]) -> None:
         main, axes = self.job.main, self.job.axes
         self.articles += 1
+        beliefs: dict[str, tuple[float, float]] = {}
         for task in self.job.tasks:
+            if task.name in axes:
+                beliefs[task.name] = believed(passages, *map(task.column, axes[task.name]))
             totals = self.tasks[task.name]
             totals.articles[row[task.name]] += 1
-            totals.whole.add(row, task, axes)
+            totals.whole.add(row, task, beliefs.get(task.name))
         month = (row["date"] or "")[:7]
         for groups, name in ((self.months, month), (self.sources, row["source"]), (self.topics, row["topic"])):
             if name:
-                groups.of(name).add(row, main, axes)
+                groups.of(name).add(row, main, beliefs.get(main.name))
         if main.name in axes:
             self.index_bins[round((row[f"{main.name}_index"] + 1) / 2 * (INDEX_BINS - 1))] += 1
         if row["flags"]:
@@ -155,15 +188,6 @@ class Totals:
             for flag in row["flags"].split("; "):
                 kind = flag.partition(":")[0]
                 self.flags[kind if kind in self.flags or len(self.flags) < MOST_GROUPS else "…"] += 1
-
-    def read_passages(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Count passage rows as they pass."""
-        for row in rows:
-            if not self.passages:
-                self._check(row, self._columns[1], "passages")
-            self._check_labels(row, "passages")
-            self._add_passage(row)
-            yield row
 
     def _add_passage(self, row: Row) -> None:
         main = self.job.main.name

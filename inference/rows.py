@@ -9,10 +9,13 @@ from inference.articles import Article
 from inference.classifier import Classifier, Prediction
 from inference.language import looks_french
 from inference.passages import Passage
+from inference.splitting import count_words
 from inference.writer import Row
 
 #: Probabilities and indices are written to four decimals: more would be false precision.
 DIGITS = 4
+#: An article of fewer words, a heading say, has too little in it to be judged; it is judged all the same, and flagged.
+FEWEST_WORDS = 5
 
 
 def model_name(classifier: Classifier) -> str:
@@ -78,10 +81,12 @@ def article_row(article: Article, predictions: Sequence[Prediction], classifier:
 
 
 def article_flags(article: Article, predictions: Sequence[Prediction]) -> list[str]:
-    """What a reader of the row should know: another encoding or language, text that was cut, a date not understood."""
+    """What a reader of the row should know: another encoding or language, too little or cut text, odd dates."""
     flags = [] if looks_french(article.text) else ["not French?"]
     if article.encoding:
         flags.append(f"read as {article.encoding}")
+    if len(predictions) == 1 and count_words(article.text) < FEWEST_WORDS:
+        flags.append("a few words only")
     if any(prediction.truncated_tokens for prediction in predictions):
         flags.append("cut to the model's length")
     return [*flags, *article.notes]

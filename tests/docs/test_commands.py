@@ -125,6 +125,15 @@ def test_reasons_not_to_run_a_command_are_all_in_use() -> None:
     assert sum(command.reason is None for command in COMMANDS) >= 12
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed: apt-get install make")
+def test_make_says_first_that_it_installs_and_last_where_the_report_is(tmp_path: Path) -> None:
+    command = ["make", "--dry-run", "score", f"VENV={tmp_path / 'venv'}", "OUT=out/here"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told[0].startswith('echo "Installing what scoring needs')
+    assert told[-1].startswith('echo "Open out/here/report.html')
+    assert any("pip install" in line for line in told[1:-1])
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A folder with what the pages talk about, small, and both commands on its PATH."""

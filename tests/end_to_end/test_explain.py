@@ -17,6 +17,15 @@ def test_explain_prints_words_with_offsets_as_json(penchant: Run) -> None:
         assert TEXT[word["start"] : word["end"]] == word["word"]
 
 
+def test_explain_says_its_doubt(penchant: Run) -> None:
+    tasks = json.loads(penchant("explain", TEXT, "--json").out)["tasks"]
+    assert list(tasks) == ["stance", "sentiment"]
+    shown = penchant("explain", TEXT).out
+    for name, said in tasks.items():
+        line = f"{name}: {said['label']}, confidence {said['confidence']:.0%}"
+        assert (f"{line}\n" in shown, f"{line}, abstained" in shown) == (not said["abstained"], said["abstained"])
+
+
 def test_explain_reads_a_file_and_standard_input(penchant: Run, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text(TEXT, encoding="utf-8")
     shown = penchant("explain", "--file", tmp_path / "p.txt")

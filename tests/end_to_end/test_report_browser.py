@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,21 @@ def test_report_browser_never_scrolls_sideways(width: int, page: Open, tmp_path:
         click(driver, f"[data-lang={section}]")
         driver.execute_script("for (const details of document.querySelectorAll('details')) details.open = true")
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 600, 1280])
+def test_report_browser_shows_every_tick_of_time_apart_and_whole(width: int, page: Open, tmp_path: Path) -> None:
+    stories = [Story(f"m{n}", [Told("Non.")], "Un", f"2025-{n:02d}-01") for n in range(1, 13)]
+    driver = page(write_report(make_job(tmp_path, stories)), width)
+    script = """const place = (node) => { const box = node.getBoundingClientRect(); return [box.left, box.right]; };
+        const plot = place(document.querySelector('.time .plot'));
+        return [plot, ...[...document.querySelectorAll('.ticks > span')].filter(n => n.checkVisibility()).map(place)]"""
+    for language in ("fr", "en"):
+        click(driver, f"[data-lang={language}]")
+        (first, last), *boxes = driver.execute_script(script)
+        assert len(boxes) >= 2
+        assert all(first - 1 <= left < right <= last + 1 for left, right in boxes)
+        assert all(before[1] + 4 <= after[0] for before, after in pairwise(boxes))
 
 
 def test_report_browser_runs_nothing_that_an_article_says(page: Open, tmp_path: Path) -> None:

@@ -58,8 +58,10 @@ def test_retraining_example_tells_its_story(
     said = capsys.readouterr().out
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     use_tracking(f"sqlite:///{work}/mlflow.db")
-    lines = [(line.what, line.version) for line in promotion.history(NAME)]
-    assert lines == [
+    history = promotion.history(NAME)
+    refused = next(line for line in history if line.what == "refused").evidence["main"]
+    assert refused["challenger"] < refused["champion"]  # for its labels, not for want of a difference
+    assert [(line.what, line.version) for line in history] == [
         ("promoting", 1),
         ("promoted", 1),
         ("refused", 2),
@@ -99,9 +101,10 @@ def test_retraining_example_corpora_differ_in_what_they_say(example: dict[str, A
     rows = {name: [json.loads(line) for line in path.open(encoding="utf-8")] for name, path in files.items()}
     held_out = {name: [row for row in found if row["split"] != "train"] for name, found in rows.items()}
     assert held_out["first"] == held_out["spoiled"] == held_out["grown"]
-    first, spoiled = ([row for row in rows[name] if row["split"] == "train"] for name in ("first", "spoiled"))
-    assert [row["id"] for row in first] == [row["id"] for row in spoiled]
-    assert any(one["stance"] != other["stance"] for one, other in zip(first, spoiled, strict=True))
-    assert all(one["sentiment"] == other["sentiment"] for one, other in zip(first, spoiled, strict=True))
-    grown = {row["id"]: row for row in rows["grown"]}
-    assert all(grown[row["id"]] == row for row in first)
+    first, spoiled, grown = ([row for row in found if row["split"] == "train"] for found in rows.values())
+    assert grown[: len(first)] == spoiled[: len(first)] == first
+    assert [{**row, "stance": ""} for row in spoiled] == [{**row, "stance": ""} for row in grown]
+    pairs = {
+        (one["stance"], other["stance"]) for one, other in zip(spoiled[len(first) :], grown[len(first) :], strict=True)
+    }
+    assert pairs == {("pro-easing", "pro-restriction"), ("pro-restriction", "pro-easing"), ("neutral", "neutral")}

@@ -13,11 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from inference.classifier import SHIPPED
+from inference.score_command import score
+from inference.settings import ScoreSettings
 from inference.writer import read_part
 from tests.end_to_end.conftest import GOOD, ROOT, Run, write_jsonl
 
@@ -91,6 +93,64 @@ def test_score_reads_standard_input(penchant: Run, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out")[0]["n_passages"] >= 1
 
 
+def test_score_leaves_nothing_of_standard_input_beside_the_output(penchant: Run, tmp_path: Path) -> None:
+    command = ["score", "-", "--underline", 0, "--output", tmp_path / "out"]
+    assert penchant(*command, stdin=GOOD).code == 0
+    tables = tables_of(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    again = penchant(*command, stdin=GOOD)
+    assert (again.code, "already finished" in again.out) == (0, True)
+    other = penchant(*command, stdin=GOOD + " Et plus.")
+    assert (other.code, "changed: stdin.txt" in other.err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert tables_of(tmp_path / "out") == tables
+
+
+def test_score_from_standard_input_goes_on_where_it_was_killed(penchant: Run, tmp_path: Path) -> None:
+    rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in many_rows(80))
+    command = ["score", "-", "--config", small_parts(tmp_path), "--quiet", "--output"]
+    assert penchant(*command, tmp_path / "whole", stdin=rows).code == 0
+    arguments = [sys.executable, "-m", "inference", *map(str, command), str(tmp_path / "killed")]
+    with subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(rows)
+        process.stdin.close()
+        while process.poll() is None and not list((tmp_path / "killed").glob(".job/part-*.json")):
+            time.sleep(0.002)
+        process.kill()
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    assert penchant(*command, tmp_path / "killed", stdin=rows).code == 0
+    assert tables_of(tmp_path / "killed") == tables_of(tmp_path / "whole")
+    assert json.loads((tmp_path / "killed" / "manifest.json").read_text("utf-8"))["resumed_parts"] >= 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "settings.yaml", "whole"]
+
+
+def test_score_repeated_says_so_and_keeps_what_the_manifest_says_of_the_run(
+    penchant: Run, tmp_path: Path, good_rows: list[dict[str, Any]]
+) -> None:
+    source, out = write_jsonl(tmp_path / "in.jsonl", good_rows), tmp_path / "out"
+    assert penchant("score", source, "--output", out, "--underline", 0).code == 0
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    done = penchant("score", source, "--output", out, "--underline", 0)
+    assert (
+        f"already finished, nothing was left to score: 3 articles, {manifest['counts']['passages']} passages"
+        in done.out
+    )
+    assert json.loads((out / "manifest.json").read_text(encoding="utf-8")) == manifest
+    new = penchant("score", source, "--output", tmp_path / "new", "--since-manifest", out, "--underline", 0)
+    assert f"nothing new: 3 articles unchanged since {out / 'manifest.json'}" in new.out
+    assert "Rien de nouveau" in (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+
+
+def test_score_flags_articles_of_a_few_words(penchant: Run, tmp_path: Path) -> None:
+    texts = {"titre": "Commerce extérieur", "bref": "Paris lève l'embargo sur les puces.", "long": GOOD}
+    source = write_jsonl(tmp_path / "in.jsonl", [{"id": key, "text": text} for key, text in texts.items()])
+    assert penchant("score", source, "--output", tmp_path / "out", "--underline", 0).code == 0
+    flags = {row["article_id"]: row["flags"] for row in rows_of(tmp_path / "out")}
+    assert flags == {"titre": "a few words only", "bref": "", "long": ""}
+    assert "quelques mots seulement" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_score_summary_as_json(penchant: Run, tmp_path: Path, good_rows: list[dict[str, Any]]) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", good_rows)
     done = penchant("score", source, "--output", tmp_path / "out", "--json")
@@ -142,10 +202,11 @@ def test_score_refuses_a_folder_of_another_job(penchant: Run, tmp_path: Path, go
     source, out = write_jsonl(tmp_path / "in.jsonl", good_rows), tmp_path / "out"
     assert penchant("score", source, "--output", out).code == 0
     other = penchant("score", source, "--output", out, "--unit", "passage")
-    assert (other.code, "another configuration" in other.err, "--overwrite" in other.err) == (2, True, True)
+    assert (other.code, "unit (article then, passage now)" in other.err, "--overwrite" in other.err) == (2, True, True)
     write_jsonl(source, good_rows[:2])
     changed = penchant("score", source, "--output", out)
-    assert (changed.code, "another input" in changed.err) == (2, True)
+    assert (changed.code, "another input (changed: in.jsonl)" in changed.err) == (2, True)
+    assert "--since-manifest" in changed.err
     assert penchant("score", source, "--output", out, "--overwrite").code == 0
     assert len(rows_of(out)) == 2
 
@@ -284,3 +345,19 @@ def test_score_version_and_help(penchant: Run) -> None:
     shown = penchant("score", "--help")
     assert shown.code == 0
     assert "penchant score articles/ --output out" in shown.out
+    assert "<parquet|jsonl|csv>" in shown.out
+    assert "<article|passage>" in shown.out
+    assert "penchant completion" in shown.out
+
+
+def test_score_offers_the_choices_that_the_settings_take() -> None:
+    hints = get_type_hints(score)
+    for option, field in (("unit", "unit"), ("form", "format")):
+        choices = next(kind for kind in get_args(hints[option]) if get_args(kind))
+        assert choices == ScoreSettings.model_fields[field].annotation
+
+
+def test_score_refuses_a_format_that_is_none(penchant: Run, tmp_path: Path) -> None:
+    done = penchant("score", EXAMPLES, "--output", tmp_path / "out", "--format", "xml")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "'parquet', 'jsonl', 'csv'" in done.err

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from inference.classifier import Classifier
-from inference.explain import ExplainError, Explanation, Pull, explain, faithfulness, render, without, word_spans
+from inference.explain import (
+    ExplainError,
+    Explanation,
+    Pull,
+    Verdict,
+    explain,
+    faithfulness,
+    render,
+    without,
+    word_spans,
+)
 
 PASSAGES = [
     "Le syndicat des importateurs salue la levée des quotas, qui rendra de l'air à la filière.",
@@ -28,6 +38,8 @@ PASSAGES = [
     "Le comité a rendu son avis sur les puces gravées en sept nanomètres.",
     "Trop longtemps on a laissé filer nos brevets ; il faut maintenant fermer la porte, tonne le député.",
 ]
+
+SURE: dict[str, Verdict] = {"stance": {"label": "pro-easing", "confidence": 0.81, "abstained": False}}
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +175,7 @@ def test_explain_takes_any_text(classifier: Classifier, text: str) -> None:
 def test_explain_render_tells_sign_and_strength_without_colour() -> None:
     text = "Un accord triste, un pas."
     pulls = (Pull(0, 2, "Un", 0.01), Pull(3, 9, "accord", 2.0), Pull(10, 16, "triste", -0.5), Pull(21, 24, "pas", -1.5))
-    explanation = Explanation(text, "stance", "pro-easing", 0.81, pulls, len(text))
+    explanation = Explanation(text, "stance", "pro-easing", 0.81, pulls, len(text), SURE)
     shown = render(explanation)
     styles = {shown.plain[span.start : span.end]: str(span.style) for span in shown.spans}
     assert styles["accord"] == "bold blue underline"
@@ -172,16 +184,38 @@ def test_explain_render_tells_sign_and_strength_without_colour() -> None:
     assert "Un" not in styles
     plain = printed(explanation, colour=False)
     assert text in plain
-    assert "stance: pro-easing (81%)" in plain
+    assert plain.startswith("stance: pro-easing, confidence 81%\n")
     assert plain.index("+2.00  accord") < plain.index("-1.50  pas") < plain.index("-0.50  triste")
     assert "\x1b" not in plain
+
+
+def test_explain_says_of_every_task_what_the_classifier_says(classifier: Classifier) -> None:
+    for text in PASSAGES[:4]:
+        explanation = explain(classifier, text, limit=1)
+        (said,) = classifier.predict([text])
+        assert {name: verdict["label"] for name, verdict in explanation.tasks.items()} == said.labels
+        assert {name: verdict["abstained"] for name, verdict in explanation.tasks.items()} == said.abstained
+        for name, verdict in explanation.tasks.items():
+            assert verdict["confidence"] == pytest.approx(said.confidence[name], abs=1e-6)
+        assert explanation.tasks[explanation.task]["confidence"] == pytest.approx(explanation.probability, abs=1e-6)
+
+
+def test_explain_render_shows_doubt_the_explained_task_first() -> None:
+    tasks: dict[str, Verdict] = {
+        "stance": {"label": "pro-easing", "confidence": 0.81, "abstained": False},
+        "sentiment": {"label": "positive", "confidence": 0.47, "abstained": True},
+    }
+    plain = render(Explanation("Un pas.", "sentiment", "positive", 0.47, (), 7, tasks)).plain
+    first, second = plain.splitlines()[:2]
+    assert first.startswith("sentiment: positive, confidence 47%, abstained")
+    assert second == "stance: pro-easing, confidence 81%"
 
 
 def test_explain_render_disarms_control_characters() -> None:
     text = "Le \x1b[31mprix\x07 [bold]monte[/bold]\u202e\r\nici"
     spans = word_spans(text)
     pulls = tuple(Pull(start, end, text[start:end], 1.0) for start, end in spans)
-    plain = render(Explanation(text, "stance", "neutral", 0.5, pulls, len(text))).plain
+    plain = render(Explanation(text, "stance", "neutral", 0.5, pulls, len(text), SURE)).plain
     assert "Le \ufffd[31mprix\ufffd [bold]monte[/bold]\ufffd \nici" in plain
 
 

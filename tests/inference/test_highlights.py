@@ -42,7 +42,7 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(text)
         values = [2.0, -1.5, 0.05, *[0.0] * len(text)]
         words = tuple(Pull(start, end, text[start:end], values.pop(0)) for start, end in word_spans(text))
-        return Explanation(text, task, "pro-easing", 0.8, words, len(text))
+        return Explanation(text, task, "pro-easing", 0.8, words, len(text), {})
 
     monkeypatch.setattr("inference.explain.explain", explain)
     return seen
@@ -73,11 +73,11 @@ def test_highlights_choose_the_surest_of_each_article_first(tmp_path: Path) -> N
 def test_highlights_keep_few_words_and_none_that_hardly_pull() -> None:
     pulls = (1.0, -0.6, 0.24, 0.3, 0.4, 0.5, 0.7, -0.01)
     words = tuple(Pull(2 * place, 2 * place + 1, "x", pull) for place, pull in enumerate(pulls))
-    found = strongest(Explanation("x" * 20, "stance", "neutral", 0.9, words, 20))
+    found = strongest(Explanation("x" * 20, "stance", "neutral", 0.9, words, 20, {}))
     assert found == [(0, 1, 1.0), (2, 3, -0.6), (8, 9, 0.4), (10, 11, 0.5), (12, 13, 0.7)]
     weak = (Pull(0, 1, "x", 0.09), Pull(2, 3, "y", -0.05))
-    assert strongest(Explanation("x y", "stance", "neutral", 0.9, weak, 3)) == []
-    assert strongest(Explanation("", "stance", "neutral", 0.9, (), 0)) == []
+    assert strongest(Explanation("x y", "stance", "neutral", 0.9, weak, 3, {})) == []
+    assert strongest(Explanation("", "stance", "neutral", 0.9, (), 0, {})) == []
 
 
 def test_highlights_are_found_once_and_underlined_ever_after(tmp_path: Path, explained: list[str]) -> None:

@@ -99,6 +99,12 @@ def test_inputs_with_nothing_to_read_are_an_error(tmp_path: Path) -> None:
         list_inputs([])
     with pytest.raises(InputError, match=r"nothing to read .* 1 skipped .*letter\.docx"):
         list_inputs([write(tmp_path / "letter.docx")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"nothing to read in .*empty: it holds no file; what is read ends in \.txt, "):
+        list_inputs([tmp_path / "empty"])
+    write(tmp_path / "empty" / ".hidden.txt")
+    with pytest.raises(InputError, match=r"1 skipped .*it is hidden\); what is read ends in \.txt, .*\.gz"):
+        list_inputs([tmp_path / "empty"])
 
 
 def test_inputs_name_that_is_no_utf8_can_be_written(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from inference.report_articles import Mark
 from inference.report_charts import Point, looks_of, place, strip, ticks
 from inference.report_wording import TEMPLATES
 from tests.inference.report_jobs import AXES, STANCE, TASKS, make_job
-from tests.inference.report_page import Page, read
+from tests.inference.report_page import Page, read, spaced
 
 
 @given(st.lists(st.tuples(st.sampled_from(STANCE.labels), st.floats(0.34, 1), st.booleans()), min_size=1, max_size=120))
@@ -63,11 +63,16 @@ def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def colours_of(style: str, theme: int) -> dict[str, tuple[float, ...]]:
+    """The colours of the style sheet in one theme: 0 light, 1 dark."""
+    pairs = re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\)", style)
+    return {name: tuple(int(both[theme][at : at + 2], 16) for at in (1, 3, 5)) for name, *both in pairs}
+
+
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_report_text_has_contrast_enough(theme: int) -> None:
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    pairs = re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\)", style)
-    colours = {name: tuple(int(both[theme][at : at + 2], 16) for at in (1, 3, 5)) for name, *both in pairs}
+    colours = colours_of(style, theme)
     tints = [float(tint) / 100 for tint in re.findall(r"--tint: (\d+)%", style)]
     hues = ("teal", "rust", "stone", "ochre", "indigo", "plum", "moss", "brown")
     assert max(tints) > 0
@@ -79,3 +84,27 @@ def test_report_text_has_contrast_enough(theme: int) -> None:
             max(tints) * h + (1 - max(tints)) * p for h, p in zip(colours[hue], colours["paper"], strict=True)
         )
         assert contrast(colours["ink"], tinted) >= 7, hue
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_report_intervals_stand_out_from_the_paper(theme: int) -> None:
+    """Three to one is what WCAG 2 asks of a drawing that carries meaning."""
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    opacities = re.findall(r"\.range \{[^}]*stroke-opacity: (\.\d+)", style)
+    colours = colours_of(style, theme)
+    assert opacities
+    for hue in ("teal", "rust", "stone", "indigo", "plum", "ink"):
+        for opacity in map(float, opacities):
+            both = zip(colours[hue], colours["paper"], strict=True)
+            assert contrast(tuple(opacity * h + (1 - opacity) * p for h, p in both), colours["paper"]) >= 3, hue
+
+
+def test_report_charts_name_their_axes(tmp_path: Path) -> None:
+    page = read(make_job(tmp_path), lang="en")
+    titles = [spaced(title) for title in page.texts("p", "height")]
+    assert titles == ["Articles, up to 1", "Index +1.00 easing", "−1.00 restriction", "Passages, up to 9"]
+    ends = [spaced(" ".join(page.texts("p", "ends")))]
+    assert ends == ["−1.00restriction0Index+1.00easing 0%Confidence100%"]
+    assert page.texts("span", "zero") == ["0"]
+    notes = " ".join(spaced(note) for note in page.texts("p", "note"))
+    assert notes.count("The index goes from −1 (restriction) to +1 (easing); the bar is its 95% interval.") == 2

@@ -116,11 +116,13 @@ def test_since_refuses_what_is_no_finished_job(tmp_path: Path) -> None:
 def test_since_refuses_another_model_or_another_split(tmp_path: Path) -> None:
     former = FormerJob(job_of(tmp_path, [article("a")]))
     former.check(BUNDLE, SETTINGS.model_dump())
-    with pytest.raises(InputError, match="another model, and"):
+    with pytest.raises(InputError, match=r"another model \(.* then, n now\), and"):
         former.check(replace(BUNDLE, digest="n"), SETTINGS.model_dump())
     with pytest.raises(InputError, match="another precision"):
         former.check(replace(BUNDLE, precision="int4"), SETTINGS.model_dump())
-    with pytest.raises(InputError, match="another unit, max_passage_words"):
+    with pytest.raises(
+        InputError, match=r"another unit \(article then, passage now\), max_passage_words \(80 then, 30 now\)"
+    ):
         former.check(BUNDLE, ScoreSettings(unit="passage", max_passage_words=30).model_dump())
 
 
