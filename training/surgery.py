@@ -112,7 +112,9 @@ class Surgery:
         used = {name for node in self.nodes for name in node.input}
         del self.model.graph.initializer[:]
         self.model.graph.initializer.extend(
-            numpy_helper.from_array(np.ascontiguousarray(value), name)
+            numpy_helper.from_array(
+                np.asarray(value, order="C"), name
+            )  # ascontiguousarray would make a scalar a vector
             for name, value in self.weights.items()
             if name in used
         )

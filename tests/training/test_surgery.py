@@ -81,3 +81,16 @@ def test_surgery_leaves_another_attention_alone(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "other.onnx")
     assert fuse(tmp_path / "other.onnx", tmp_path / "same.onnx") == 0
     assert [node.op_type for node in onnx.load(tmp_path / "same.onnx").graph.node] == ["Softmax"]
+
+
+def test_surgery_keeps_scalars_scalar(graph: Path, tmp_path: Path) -> None:
+    """A place to gather from is a scalar; as a vector of one it would give the result an axis more."""
+    surgery = Surgery(graph)
+    surgery.weights["place"] = np.array(0, np.int64)
+    hidden = next(node.input[0] for node in surgery.nodes if node.op_type == "Softmax")
+    surgery.model.graph.node.append(onnx.helper.make_node("Gather", [hidden, "place"], ["first"], axis=0))
+    surgery.model.graph.output.append(onnx.helper.make_tensor_value_info("first", 1, ["a", "b", "c"]))
+    surgery.apply()
+    surgery.save(tmp_path / "gather.onnx")
+    kept = {tensor.name: tensor.dims for tensor in onnx.load(tmp_path / "gather.onnx").graph.initializer}
+    assert list(kept["place"]) == []
