@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,16 @@ class Classifier:
         both = list(zip(pairs, texts, strict=True))
         encodings = self._tokenizer.encode_batch_fast(both)
         return [self._cut(encoding, encoding.sequence_ids.count(0)) for encoding in encodings]
+
+    def recall(self, texts: Iterable[str]) -> dict[str, Encoded]:
+        """Those of ``texts`` whose tokens are remembered, for :meth:`remember` of the same model elsewhere."""
+        return {text: self._recent[text] for text in texts if text in self._recent}
+
+    def remember(self, tokens: Mapping[str, Encoded]) -> None:
+        """Take over tokens that :meth:`recall` gave, so that these texts are not tokenised again."""
+        if len(self._recent) > REMEMBERED:
+            self._recent = {}
+        self._recent |= tokens
 
     def _remembered(self, texts: Sequence[str]) -> list[Encoded]:
         """Texts as :meth:`encode` gives them, each tokenised once while it is remembered."""

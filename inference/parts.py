@@ -20,6 +20,11 @@ from inference.writer import Row, article_schema, atomic, passage_schema, write_
 Record = tuple[Article, list[Passage]] | Rejected
 
 
+def texts_of(chunk: Sequence[Record]) -> list[str]:
+    """The texts of a part's passages, in order."""
+    return [passage.text for record in chunk if not isinstance(record, Rejected) for passage in record[1]]
+
+
 def predict_once(classifier: Classifier, texts: Sequence[str]) -> list[Prediction]:
     """Predictions for ``texts``; a text that occurs more than once is scored once."""
     unique = list(dict.fromkeys(texts))
@@ -34,7 +39,7 @@ def score_chunk(
     rejected = [record for record in chunk if isinstance(record, Rejected)]
     articles = [record for record in chunk if not isinstance(record, Rejected)]
     try:
-        predictions = iter(predict_once(classifier, [p.text for _, passages in articles for p in passages]))
+        predictions = iter(predict_once(classifier, texts_of(chunk)))
         return [
             (article, passages, list(islice(predictions, len(passages)))) for article, passages in articles
         ], rejected

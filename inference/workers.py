@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from inference.classifier import Classifier
-from inference.parts import Record, Target, chunk_rows, write_rows
+from inference.classifier import Classifier, Encoded
+from inference.parts import Record, Target, chunk_rows, texts_of, write_rows
 from inference.progress import Part
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _handed_out(
     waiting: deque[Future[Part]] = deque()
     try:
         for number, chunk in parts:
-            waiting.append(pool.submit(score_part, number, chunk, target))
+            waiting.append(pool.submit(score_part, number, chunk, target, classifier.recall(texts_of(chunk))))
             if len(waiting) > workers:  # one more than are at work, so that none waits for this process
                 yield waiting.popleft().result()
         while waiting:
@@ -98,7 +98,11 @@ def open_worker(folder: Path, precision: str, threads: int) -> None:
     _classifier = Classifier.load(folder, threads=threads, precision=precision)
 
 
-def score_part(number: int, chunk: Sequence[Record], target: Target) -> Part:
-    """Score and write one part in a worker; its files are named after the process until they are whole."""
+def score_part(number: int, chunk: Sequence[Record], target: Target, tokens: Mapping[str, Encoded]) -> Part:
+    """Score and write one part in a worker; its files are named after the process until they are whole.
+
+    ``tokens`` are those of its texts that were counted where they were split.
+    """
     assert _classifier is not None
+    _classifier.remember(tokens)
     return write_rows(number, chunk_rows(chunk, _classifier), replace(target, writer=f".{os.getpid()}"))

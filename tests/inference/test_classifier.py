@@ -87,6 +87,25 @@ def test_classifier_remembers_no_more_than_it_says_and_answers_the_same(
         assert len(classifier._recent) <= 5 + 3
 
 
+def test_classifier_takes_over_tokens_that_another_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = Classifier.load(threads=1), Classifier.load(threads=1)
+    texts = ["Le quota est levé.", "Le syndicat dénonce la levée du quota."]
+    here.count_tokens(texts)
+    there.remember(here.recall([*texts, "jamais lu"]))
+    assert there.recall([*texts, "jamais lu"]).keys() == set(texts)
+
+    tokenizer, asked = there._tokenizer, []
+
+    class Watched:
+        def encode_batch_fast(self, rows: list[str]) -> list[object]:
+            asked.extend(rows)
+            return list(tokenizer.encode_batch_fast(rows))
+
+    monkeypatch.setattr(there, "_tokenizer", Watched())
+    assert there.predict([*texts, "jamais lu"])[:2] == here.predict(texts)
+    assert asked == ["jamais lu"]
+
+
 def test_classifier_takes_a_list_not_a_string(classifier: Classifier) -> None:
     with pytest.raises(TypeError, match="list of texts"):
         classifier.predict("Une phrase.")
