@@ -34,6 +34,7 @@ class JobResult:
     output: Path
     articles: int
     passages: int
+    abstained: int
     quarantined: int
     flagged: int
     seconds: float
@@ -198,12 +199,14 @@ def close_job(
                 shutil.copyfileobj(rejected, file)
     articles = sum(part.articles for part in progress.parts)
     passages = sum(part.passages for part in progress.parts)
+    abstained = sum(part.abstained for part in progress.parts)
     quarantined = sum(part.quarantined for part in progress.parts)
     flagged = sum(part.flagged for part in progress.parts)
     exceeded = quarantined > settings.quarantine_share * max(1, articles + quarantined)
     counts = {
         "articles": articles,
         "passages": passages,
+        "abstained": abstained,
         "quarantined": quarantined,
         "flagged": flagged,
         "parts": len(progress.parts),
@@ -225,4 +228,6 @@ def close_job(
     manifest["since"] = former.described() if former is not None else None
     write_json(output / "manifest.json", manifest)
     write_report(output, classifier=classifier, underlined=settings.underlined_passages)
-    return JobResult(output, articles, passages, quarantined, flagged, run.seconds, run.resumed, exceeded, manifest)
+    return JobResult(
+        output, articles, passages, abstained, quarantined, flagged, run.seconds, run.resumed, exceeded, manifest
+    )

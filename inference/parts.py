@@ -100,4 +100,5 @@ def write_rows(number: int, rows: PartRows, target: Target) -> Part:
     with atomic(index_path(output, number), writer) as file:
         file.write(rows.index)
     flagged = sum(bool(row["flags"]) for row in rows.articles)
-    return Part(number, rows.records, len(rows.articles), len(rows.passages), len(rows.rejected), flagged)
+    abstained = sum(bool(row["abstained"]) for row in rows.passages)
+    return Part(number, rows.records, len(rows.articles), len(rows.passages), abstained, len(rows.rejected), flagged)

@@ -30,12 +30,14 @@ class ClusterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A finished part: the records (articles and rejected rows) that it consumed, and what came of them."""
+    """A finished part: the records (articles and rejected rows) that it consumed, and what came of them; of the
+    passages, those on which the model abstained."""
 
     number: int
     records: int
     articles: int
     passages: int
+    abstained: int
     quarantined: int
     flagged: int
 

@@ -65,6 +65,8 @@ def summary(result: JobResult) -> str:
         told = f"already finished, nothing was left to score: {counts}"
     else:
         told = f"{counts} in {result.seconds:.1f} s ({result.manifest['passages_per_second']:,.0f} a second)"
+    if result.abstained:
+        told += f", {result.abstained:,} abstained"
     if result.quarantined:
         told += f", {counted(result.quarantined, 'row')} quarantined"
     if result.flagged:

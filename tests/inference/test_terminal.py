@@ -15,12 +15,13 @@ from tests.inference.report_jobs import make_job
 
 def result(output: Path = Path("out"), *, resumed: int = 0, parts: int = 1, **given: Any) -> JobResult:
     """The result of a job that took two seconds."""
-    counts = {"articles": 3, "passages": 12, "quarantined": 0, "flagged": 0} | given
+    counts = {"articles": 3, "passages": 12, "abstained": 0, "quarantined": 0, "flagged": 0} | given
     manifest = {"counts": {**counts, "parts": parts}, "passages_per_second": 6.0, "since": given.get("since")}
     return JobResult(
         output,
         articles=counts["articles"],
         passages=counts["passages"],
+        abstained=counts["abstained"],
         quarantined=counts["quarantined"],
         flagged=counts["flagged"],
         seconds=2.0,
@@ -38,8 +39,8 @@ SINCE = {"manifest": "monday/manifest.json", "new": 2, "changed": 1, "unchanged"
     [
         (result(), "3 articles, 12 passages in 2.0 s (6 a second)"),
         (
-            result(articles=1, passages=1, quarantined=1, flagged=1),
-            "1 article, 1 passage in 2.0 s (6 a second), 1 row quarantined, 1 flagged",
+            result(articles=1, passages=1, abstained=1, quarantined=1, flagged=1),
+            "1 article, 1 passage in 2.0 s (6 a second), 1 abstained, 1 row quarantined, 1 flagged",
         ),
         (result(quarantined=2000), "3 articles, 12 passages in 2.0 s (6 a second), 2,000 rows quarantined"),
         (result(resumed=1), "already finished, nothing was left to score: 3 articles, 12 passages"),
