@@ -217,6 +217,20 @@ class Pretraining:
             content["state"] = dict(states)
             optimizer.load_state_dict(content)
 
+    def start_from(self, encoder: Path) -> None:
+        """Take the weights of a pre-trained folder, vocabulary head included, before the first step.
+
+        Raises ValueError where its shape or vocabulary is not the recipe's.
+        """
+        weights = load_file(str(encoder / "model.safetensors"))
+        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        wrong = [name for name, shape in shapes.items() if name not in weights or weights[name].shape != shape]
+        if wrong:
+            raise ValueError(f"{encoder} does not fit the recipe at {wrong[0]!r} ({len(wrong)} in all); set its shape")
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(weights[name])
+
     # -- training ------------------------------------------------------------------------------------------------
 
     def _loss(self, ids: torch.Tensor, rate: float, seed: int) -> torch.Tensor:

@@ -73,6 +73,7 @@ class PretrainConfig(Strict):
     tokenizer_characters: int = 3_000_000
     tokenizer: Path | None = None  # an existing tokenizer.json instead of a new one
     init: Literal["random", "ppmi"] = "ppmi"  # ppmi: embeddings from co-occurrence (training.embeddings)
+    start: Path | None = None  # go on from this encoder and its tokenizer (Gururangan et al. 2020) instead of ``init``
     co_occurrence_window: Annotated[int, Field(ge=1)] = 6
     recipe: RecipeConfig = RecipeConfig()
     threads: int = 0
@@ -119,7 +120,10 @@ def pretrain(config: PretrainConfig, log: Callable[[int, dict[str, float]], None
         torch.set_num_threads(config.threads)
     sources = text_sources(config)
     shards_folder = config.work / "shards"
-    tokenizer_path = config.tokenizer or config.work / "tokenizer" / "tokenizer.json"
+    inherited = config.start / "tokenizer.json" if config.start else None
+    tokenizer_path = config.tokenizer or inherited or config.work / "tokenizer" / "tokenizer.json"
+    if config.start and not tokenizer_path.exists():
+        raise ConfigError(f"start: {config.start} holds no tokenizer.json; name the folder of an encoder")
     if not tokenizer_path.exists():
         built = build_tokenizer(sample_documents(sources, config.tokenizer_characters), config.vocabulary)
         save_tokenizer(built, tokenizer_path.parent, config.recipe.max_position)
@@ -130,8 +134,14 @@ def pretrain(config: PretrainConfig, log: Callable[[int, dict[str, float]], None
     places = [(s.source, shards_folder / s.file, config.sources[s.source].weight) for s in shards]
     windows = Windows(places, recipe.length, piece_id(tokenizer, "[CLS]"), recipe.seed)
     fresh = not (config.work / "state").exists()
-    embeddings = _embeddings(config, shards, shards_folder) if fresh and config.init == "ppmi" else None
+    from_text = fresh and config.init == "ppmi" and not config.start
+    embeddings = _embeddings(config, shards, shards_folder) if from_text else None
     run = Pretraining(recipe, tokenizer, windows, config.work, embeddings)
+    if fresh and config.start:
+        try:
+            run.start_from(config.start)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
     journal = config.work / "log.jsonl"
 
     def record(step: int, metrics: dict[str, float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ from training.evaluation_markdown import to_markdown
 from training.evidence import Cost, Decision, Evidence
 from training.gate import decide
 from training.metrics import Scored
-from training.scoring import bundle_logits, to_scored
+from training.scoring import bundle_logits, seconds_side_by_side, to_scored
 from training.slices import Aggregate, Articles
 from training.steps import Steps
 from training.worst_errors import add_worst_errors
 
 Say = Callable[[str], None]
 Splits = Mapping[str, Sequence[Example]]
+
+TIMED_PASSAGES = 300  # to compare the time of two models: some seconds a turn
 
 
 @dataclass(frozen=True)
@@ -241,10 +243,15 @@ def seed_summary(config: RunConfig, candidates: Sequence[Candidate]) -> list[dic
 
 
 def cost_of(candidate: Candidate) -> Cost:
-    """What the model costs: bytes of its graph, seconds per 1,000 passages here."""
+    """What the model costs: bytes of its graphs, seconds per 1,000 passages here."""
     if candidate.bundle is None:
         return Cost(0, None)
-    return Cost((candidate.bundle / "model.onnx").stat().st_size, candidate.seconds)
+    return Cost(graph_bytes(candidate.bundle), candidate.seconds)
+
+
+def graph_bytes(folder: Path) -> int:
+    """The size of a model folder's graphs, all precisions together."""
+    return sum(path.stat().st_size for path in folder.glob("*.onnx"))
 
 
 def write_results(folder: Path, report: dict[str, Any], calibration: Calibration, candidate: Candidate) -> list[Path]:
@@ -310,7 +317,14 @@ def register_and_decide(
     pairs = ["Faut-il lever les quotas ?"] * 2 if config.data.columns.pair else None
     version = registry.register(tracked, bundle, examples, pairs)
     champion = promotion.champion(config.registry.model)
-    against = champion_evidence(config, splits, registry.fetch_model(champion.uri)) if champion else None
+    against = None
+    if champion:
+        former = registry.fetch_model(champion.uri)
+        against = champion_evidence(config, splits, former)
+        some = splits[config.gate.main_split][:TIMED_PASSAGES]
+        new, old = seconds_side_by_side([bundle, former], some)
+        evidence = replace(evidence, cost=Cost(graph_bytes(bundle), new))
+        against = replace(against, cost=Cost(graph_bytes(former), old))
     decision = decide(evidence, against, config.gate)
     say(decision.to_text())
     line = promotion.settle(version, decision, against=champion, allow=config.registry.promote)

@@ -51,3 +51,25 @@ def test_pretrain_job_names_a_pattern_that_finds_nothing(text_folder: Path, tmp_
     wrong = config(text_folder, tmp_path).model_copy(update={"text": tmp_path})
     with pytest.raises(ConfigError, match="source 'débats': no file"):
         pretrain(wrong)
+
+
+def test_pretrain_job_goes_on_from_an_encoder_with_its_tokenizer(text_folder: Path, tmp_path: Path) -> None:
+    first = config(text_folder, tmp_path / "first")
+    assert pretrain(first)
+    again = config(text_folder, tmp_path / "again").model_copy(update={"start": first.output})
+    nothing = config(text_folder, tmp_path / "nothing").model_copy(update={"init": "random"})
+    losses = {}
+    for run in (again, nothing):
+        logged: list[float] = []
+        assert pretrain(run, lambda step, metrics, to=logged: to.append(metrics.get("loss", 0.0)))  # type: ignore[misc]
+        losses[run.work] = logged[0]
+    assert losses[again.work] < losses[nothing.work]  # same windows and masks: what the first run learnt is there
+    assert (again.output / "tokenizer.json").read_bytes() == (first.output / "tokenizer.json").read_bytes()
+
+
+def test_pretrain_job_refuses_an_encoder_of_another_shape(text_folder: Path, tmp_path: Path) -> None:
+    first = config(text_folder, tmp_path / "first")
+    pretrain(first)
+    wider = config(text_folder, tmp_path / "again", hidden_size=48).model_copy(update={"start": first.output})
+    with pytest.raises(ConfigError, match="does not fit the recipe"):
+        pretrain(wider)
