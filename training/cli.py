@@ -210,6 +210,27 @@ def join_debates(
         fail(str(error), BAD_USAGE)
 
 
+@app.command(epilog="Example:\n\n    penchant-train compose runs/composed.jsonl --held-out 1000")
+def compose(
+    target: Annotated[Path, typer.Argument(help="JSON lines to write.")],
+    rows: Annotated[int, typer.Option(min=1, help="Passages to train on.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Another seed, other passages.")] = 11,
+    held_out: Annotated[int, typer.Option(min=0, help="Validation passages, of phrases that training never sees.")] = 0,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Corpus whose neutral training sentences stand beside some.")
+    ] = Path("training/corpus"),
+) -> None:
+    """Put passages together by program: a measure's direction × a judgement on it."""
+    from training.composition import write_composed
+    from training.corpus import CorpusError
+
+    try:
+        number = write_composed(target, rows, seed, held_out, corpus)
+    except CorpusError as error:
+        fail(str(error), BAD_USAGE)
+    typer.echo(f"{number:,} composed passages in {target}")
+
+
 @app.command("debates-agreement", epilog="Example:\n\n    penchant-train debates-agreement")
 def debates_agreement() -> None:
     """Print Cohen's kappa between the two readings of the shipped debates' labels."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from training.check_report import CheckReport, Finding, Severity
 from training.config import DataConfig, ModelConfig, RunConfig, SplitConfig, TaskConfig
-from training.corpus import Example, read_rows, split_by_group
+from training.corpus import AUGMENTED, Example, read_rows, split_by_group
 from training.duplicates import copy_findings, words_of
 from training.giveaways import giveaway_findings
 from training.phrases import phrase_findings
@@ -26,7 +26,6 @@ from training.row_checks import (
     sort_rows,
 )
 
-AUGMENTED = "augmented"
 TOPIC = "topic"
 #: What must lie whole within a split, beside the group.
 UNITS = ("article", "story")

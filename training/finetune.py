@@ -29,6 +29,9 @@ from training.group_loss import GroupedBatches, contrast_codes, group_loss
 
 Logits = npt.NDArray[np.float32]
 
+#: Shorter rows keep all their pieces: without its one verb, « Paris salue la levée » has no label.
+HIDDEN_FROM = 48
+
 
 class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
     """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none, then its contrast group.
@@ -72,9 +75,9 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
             pair, text = augment_pair(self.augment, example.pair, example.text, rng)
             if (pair, text) != (example.pair, example.text):
                 row = {**self._encode(pair, text), "labels": row["labels"]}
-        if not self.hidden:
-            return row
         ids = row["input_ids"]
+        if not self.hidden or len(ids) < HIDDEN_FROM:
+            return row
         draws = torch.rand(len(ids)).tolist()
         chosen = [
             self.mask if draw < self.hidden and piece not in self.special else piece
