@@ -1,10 +1,10 @@
 """Composed passages: a measure's direction × a judgement on it, put together from short phrases by a seeded program.
 
 A passage's stance is the product of two signs (annotation guide, rule 2). The corpus tells it in press prose, where a
-small encoder finds words to go by; here no word helps, since each phrase comes with both stances equally often. The four
-corners of one setting (same speaker, goods and government) form a contrast group. From the product alone an encoder of
-ten million parameters learns nothing (a parity gives no gradient to start from), so the rows name the factors too, as
-labels of their own: which way the measure goes, and what is thought of it.
+small encoder finds words to go by; here no word helps, since each phrase comes with both stances equally often. The
+four corners of one setting (same speaker, goods and government) form a contrast group. From the product alone an
+encoder of ten million parameters learns nothing in as many rows (a parity gives next to no gradient to start from), so
+the rows name the factors too, as labels of their own: which way the measure goes, and what is thought of it.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".pa
 class CorpusError(Exception):
     """Data that cannot be trained on; the message says what, where and the mend."""
 
+
 #: The ``source_kind`` of rows that a program made: they train, and neither validate nor test.
 AUGMENTED = "augmented"
 

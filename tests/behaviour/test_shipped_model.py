@@ -72,6 +72,52 @@ def test_model_beats_the_most_frequent_label_in_every_topic(predicted: dict[str,
         assert np.mean(values) > most + 0.1, topic
 
 
+EASINGS = (
+    "la levée de l'embargo sur les armes",
+    "l'assouplissement des contrôles à l'exportation de puces",
+    "la suspension des sanctions contre l'Iran",
+    "la baisse des droits de douane sur l'acier",
+    "l'autorisation de vendre ces machines à la Chine",
+    "la réouverture du marché aux viandes brésiliennes",
+    "la fin du moratoire sur les ventes de drones",
+    "l'abandon du projet de taxe sur les petits colis",
+)
+RESTRICTIONS = (
+    "l'embargo sur les armes",
+    "le durcissement des contrôles à l'exportation de puces",
+    "les nouvelles sanctions contre l'Iran",
+    "la hausse des droits de douane sur l'acier",
+    "l'interdiction de vendre ces machines à la Chine",
+    "la fermeture du marché aux viandes brésiliennes",
+    "la prolongation du moratoire sur les ventes de drones",
+    "l'adoption de la taxe sur les petits colis",
+)
+PRAISE = (
+    "Le syndicat salue {}.",
+    "L'association approuve {}, qu'elle juge nécessaire.",
+    "Selon cet ancien ministre, {} est une bonne décision.",
+    "Personne ne conteste {}, qui a porté ses fruits.",
+)
+BLAME = (
+    "Le syndicat dénonce {}.",
+    "La fédération critique vivement {}.",
+    "Selon cet ancien ministre, {} est une grave erreur.",
+    "Rien ne justifie {}, estime la fédération.",
+)
+
+
+@pytest.mark.parametrize("judgements", [PRAISE, BLAME], ids=["praise", "blame"])
+@pytest.mark.parametrize("measures", [EASINGS, RESTRICTIONS], ids=["easing", "restriction"])
+def test_model_multiplies_direction_and_judgement_in_plain_sentences(
+    classifier: Classifier, measures: tuple[str, ...], judgements: tuple[str, ...]
+) -> None:
+    texts = [judgement.format(measure) for judgement in judgements for measure in measures]
+    expected = "pro-easing" if (measures is EASINGS) == (judgements is PRAISE) else "pro-restriction"
+    found = [prediction["stance"] for prediction in classifier.predict(texts)]
+    # Each corner by itself: a model that goes by the measure alone, or by the verb alone, fails two of the four.
+    assert np.mean([label == expected for label in found]) >= 0.75
+
+
 CHANGES = {
     "curly apostrophes": lambda text: text.replace("'", "’"),
     "unbreakable spaces": lambda text: re.sub(r" ([;:!?»])", "\u00a0\\1", text).replace("« ", "«\u00a0"),

@@ -34,6 +34,7 @@ NOT_RUN = {
     r"pip install|-m venv|^source \.venv": "needs the package index; tests/test_containerfile.py installs a wheel",
     r"penchant-train run configs/train/": "trains for minutes; tests/training/test_run.py runs small ones",
     r"penchant-train pretrain configs/train/pretrain-adapt": "reads an archive; test_pretrain_job.py adapts one",
+    r"penchant-train (compose|encoder) ": "follows on a run of minutes; test_composition.py, test_encoder_folder.py",
     r"run urgency\.yaml$|runs/urgency-model": "fine-tunes for minutes; tests/training/test_run.py does small ones",
     r"penchant-train (history|promote|rollback)": "needs versions in a registry; see tests/training/test_promotion.py",
     r"models:/": "needs a registry with a champion; tests/end_to_end/test_served_model.py has one",
