@@ -27,6 +27,9 @@ JUDGEMENTS = {1: "for", -1: "against", 0: "none"}
 TONES = {"-": "negative", "0": "neutral", "+": "positive"}
 #: Whether a change that goes up (a barrier raised, an exchange allowed) restricts or eases, by kind of its object.
 UPWARDS = {"b": -1, "d": -1, "o": 1, "q": 1}
+#: What holds a predicate, and what denies it.
+JUDGED = ("Selon {s}, {m} %s.", "{m} %s, estime {s}.", "Pour {s}, {m} %s.", "{m} %s.", "« {m} %s », dit {s}.")
+REFUTED = ("Il est faux de dire que {m} %s, répond {s}.", "{s} réfute l'idée que {m} %s.")
 THINGS = {"b": "barriers", "d": "duties", "o": "openings", "q": "quotas"}
 #: One in so many phrases of each list is kept back when ``held_out`` is asked for.
 HELD_BACK = 6
@@ -159,8 +162,8 @@ class Composer:
             return self._measure(direction).into(f"{self._pick('speakers_plural')} {phrase}."), tone
         if frame < 0.5:
             phrase, tone = self._toned("good" if good else "bad")
-            held = ("Selon {s}, {m} %s.", "{m} %s, estime {s}.", "Pour {s}, {m} %s.", "{m} %s.", "« {m} %s », dit {s}.")
-            return self._measure(direction, bare=0).into(held[int(frame * 1e6) % len(held)] % phrase), tone
+            held = JUDGED[int(frame * 1e6) % len(JUDGED)]
+            return self._measure(direction, bare=0).into(held % phrase), tone
         if frame < 0.58:
             phrase, tone = self._toned("pleases" if good else "displeases")
             return self._measure(direction, bare=0).into(f"{{m}} {phrase}."), tone
@@ -175,8 +178,8 @@ class Composer:
             text = self._measure(direction).into(f"{{s2}} {lost}")
             return f"{text}, mais {{s}} {won.replace('{m}', 'cette décision')} et l'emporte.", tone
         lost, _ = self._toned("bad" if good else "good")
-        held = ("Il est faux de dire que {m} %s, répond {s}.", "{s} réfute l'idée que {m} %s.")
-        return self._measure(direction, bare=0).into(held[int(frame * 1e6) % len(held)] % lost), "0"
+        held = REFUTED[int(frame * 1e6) % len(REFUTED)]
+        return self._measure(direction, bare=0).into(held % lost), "0"
 
     def _argued(self, text: str, tone: str, stance: int) -> tuple[str, str]:
         clause, its_tone = self._toned("reasons_easing" if stance > 0 else "reasons_restriction")
