@@ -91,6 +91,21 @@ def trace_graph(checkpoint: Path, target: Path, longest: int, companion: Path | 
     )
     assert program is not None
     program.save(str(target), external_data=False)
+    forget_origins(target)
+
+
+def forget_origins(graph: Path) -> None:
+    """Leave out torch's notes on where each operator came from: they hold paths of this machine."""
+    import onnx
+
+    model = onnx.load(str(graph))
+    parts = [model, model.graph, *model.functions]
+    parts += [node for part in (model.graph, *model.functions) for node in part.node]
+    parts += [*model.graph.initializer, *model.graph.input, *model.graph.output, *model.graph.value_info]
+    for part in parts:
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    onnx.save(model, str(graph))
 
 
 def halve_weights(graph: Path) -> None:

@@ -72,6 +72,13 @@ def test_model_beats_the_most_frequent_label_in_every_topic(predicted: dict[str,
         assert np.mean(values) > most + 0.1, topic
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx"])
+def test_model_tells_nothing_of_the_machine_that_exported_it(name: str) -> None:
+    graph = (SHIPPED / name).read_bytes()
+    assert b"site-packages" not in graph
+    assert b"export.py" not in graph
+
+
 EASINGS = (
     "la levée de l'embargo sur les armes",
     "l'assouplissement des contrôles à l'exportation de puces",

@@ -34,6 +34,11 @@ def logits(graph: Path) -> list[np.ndarray]:
     return found
 
 
+def test_traced_graph_holds_no_path_of_this_machine(graph: Path) -> None:
+    assert b"site-packages" not in graph.read_bytes()
+    assert not any(node.doc_string or node.metadata_props for node in onnx.load(graph).graph.node)
+
+
 def test_surgery_fuses_attention_and_keeps_the_logits(graph: Path, tmp_path: Path) -> None:
     fused = tmp_path / "fused.onnx"
     assert fuse(graph, fused) == 4  # two layers, each with its attention and its gated feed-forward
