@@ -30,9 +30,29 @@ UPWARDS = {"b": -1, "d": -1, "o": 1, "q": 1}
 #: What holds a predicate, and what denies it.
 JUDGED = ("Selon {s}, {m} %s.", "{m} %s, estime {s}.", "Pour {s}, {m} %s.", "{m} %s.", "« {m} %s », dit {s}.")
 REFUTED = ("Il est faux de dire que {m} %s, répond {s}.", "{s} réfute l'idée que {m} %s.")
+#: What holds an argument, what denies it, what grants the first of two and goes on to the second, what weighs both.
+HELD = (
+    *("{s} rappelle que %s.", "%s.", "%s, souligne {s}.", "Pour {s}, %s.", "« %s », dit {s}.", "{s} le répète : %s."),
+    *("La preuve, selon {s} : %s.", "Personne ne peut nier que %s, insiste {s}.", "{s} répond à {s2} que %s."),
+)
+DENIED = (
+    *("Il est faux de dire que %s, répond {s}.", "Rien ne permet d'affirmer que %s, selon {s}."),
+    *("À ceux qui prétendent que %s, {s} oppose les chiffres.", "« On nous répète que %s. C'est faux », dit {s}."),
+    *("{s2} a beau dire que %s, {s} prouve le contraire.", "L'argument selon lequel %s ne tient pas, selon {s}."),
+    *("Non, répond {s} à ceux qui jurent que %s.", "Que l'on cesse de dire que %s, demande {s}."),
+)
+CONCEDED = (
+    *("Certes, {a}, mais {b}.", "Si {a}, il n'en reste pas moins que {b}.", "{s} le concède : {a}. Mais {b}."),
+    *("On a beau répéter que {a}, {b}.", "Peut-être que {a}. Pourtant, {b}, rappelle {s}."),
+    *("{s2} dit que {a}. {s} lui répond que {b}.", "Sans doute {a} ; mais surtout, {b}, selon {s}."),
+)
+WEIGHED = (
+    *("Pour les uns, {a} ; pour les autres, {b}.", "{s} fait valoir que {a}, {s2} que {b}."),
+    *("Deux camps s'opposent : {s} dit que {a}, {s2} que {b}.", "Selon {s}, {a}. Selon {s2}, {b}."),
+)
 THINGS = {"b": "barriers", "d": "duties", "o": "openings", "q": "quotas"}
 #: One in so many phrases of each list is kept back when ``held_out`` is asked for.
-HELD_BACK = 6
+HELD_BACK = 12
 
 _PHRASES = Path(__file__).with_name("composed_phrases.toml")
 _VOWELS = "aàâeéèêëiîïoôuùûyœAÀÂEÉÈÊËIÎÏOÔUÙÛYŒ"
@@ -210,6 +230,29 @@ class Composer:
         fact, tone = self._toned("facts")
         return f"{self._event(direction)}. {fact}.", tone
 
+    def _argument(self, side: int) -> tuple[str, str]:
+        return self._toned("reasons_easing" if side > 0 else "reasons_restriction")
+
+    def _arguments(self) -> list[tuple[str, int, int, str]]:
+        """Arguments that need no measure: one held and denied, or two that face each other; (text, factors, tone).
+
+        The first factor is the side that an argument pleads for, the second whether it is held.
+        """
+        draw, side = self.rng.random(), self.rng.choice((1, -1))
+        clause, tone = self._argument(side)
+        if draw < 0.4:
+            held, denied = self.rng.choice(HELD) % clause, self.rng.choice(DENIED) % clause
+            return [(held, side, 1, tone), (denied, side, -1, "0")]
+        if draw < 0.65:
+            other, its_tone = self._argument(-side)
+            conceded = self.rng.choice(CONCEDED)
+            return [
+                (conceded.replace("{a}", other).replace("{b}", clause), side, 1, tone),
+                (conceded.replace("{a}", clause).replace("{b}", other), -side, 1, its_tone),
+                (self.rng.choice(WEIGHED).replace("{a}", clause).replace("{b}", other), 0, 0, "0"),
+            ]
+        return []
+
     def group(self) -> list[Row]:
         """Rows of one setting: the four corners, and one or two that do not push."""
         one, other = self.rng.sample(read_phrases()["speakers"], 2)
@@ -228,11 +271,8 @@ class Composer:
         for _ in range(self.rng.choice((1, 2))):
             text, tone = self._no_push()
             rows.append(Row(_finished(text, names, beside), 0, 0, tone))
-        if self.rng.random() < 0.25:
-            stance = self.rng.choice((1, -1))
-            clause, tone = self._toned("reasons_easing" if stance > 0 else "reasons_restriction")
-            said = self.rng.choice(("{s} rappelle que %s.", "%s.", "%s, souligne {s}.", "Pour {s}, %s."))
-            rows.append(Row(_finished(said % clause, names, beside), stance, 1, tone))
+        for text, side, held, tone in self._arguments():
+            rows.append(Row(_finished(text, names, beside), side, held, tone))
         return rows
 
     def groups(self) -> Iterator[list[Row]]:

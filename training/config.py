@@ -144,7 +144,8 @@ class TrainConfig(Strict):
 
     ``hidden_words`` is the share of pieces that the mask token hides at each reading of a training row: a small model
     then cannot learn rows by single words. ``contrastive`` weighs the loss between members of a contrast group, which
-    then share a batch (see :mod:`training.group_loss`); 0 leaves both out.
+    then share a batch (see :mod:`training.group_loss`). ``masked_language`` weighs the loss of telling the pieces that
+    were hidden (see :mod:`training.vocabulary_loss`), which keeps an encoder able to fill masks. 0 leaves each out.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 6
@@ -158,7 +159,14 @@ class TrainConfig(Strict):
     hidden_words: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: AugmentConfig = AugmentConfig()
     contrastive: Annotated[float, Field(ge=0)] = 0.0
+    masked_language: Annotated[float, Field(ge=0)] = 0.0
     bf16: bool = True
+
+    @model_validator(mode="after")
+    def _something_is_hidden(self) -> TrainConfig:
+        if self.masked_language and not self.hidden_words:
+            raise ValueError("masked_language asks what hidden pieces were: give hidden_words a share, such as 0.15")
+        return self
 
 
 class BaselineConfig(Strict):

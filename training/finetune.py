@@ -26,6 +26,7 @@ from training.augment import Augment, augment_pair, augmenter
 from training.config import RunConfig
 from training.corpus import Example
 from training.group_loss import GroupedBatches, contrast_codes, group_loss
+from training.vocabulary_loss import NOT_HIDDEN, VocabularyLoss
 
 Logits = npt.NDArray[np.float32]
 
@@ -37,7 +38,8 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
     """Tokenised examples; ``labels`` holds one label index a task, −100 where a row has none, then its contrast group.
 
     At each reading of a row ``augment`` may change its text, and a share ``hidden`` of the pieces is replaced by the
-    mask token; both draw from torch's generator. ``rows`` are the examples as they are.
+    mask token; both draw from torch's generator. With ``tell_hidden`` a reading also holds ``pieces``, the ids that
+    were hidden. ``rows`` are the examples as they are.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
         max_length: int,
         hidden: float = 0.0,
         augment: Augment | None = None,
+        tell_hidden: bool = False,
     ) -> None:
+        self.tell_hidden = tell_hidden
         self.examples, self.tokenizer, self.max_length, self.augment = examples, tokenizer, max_length, augment
         self.hidden, self.mask, self.special = hidden, tokenizer.mask_token_id, set(tokenizer.all_special_ids)
         self.groups = contrast_codes(examples)
@@ -83,7 +87,11 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
             self.mask if draw < self.hidden and piece not in self.special else piece
             for piece, draw in zip(ids, draws, strict=True)
         ]
-        return {**row, "input_ids": chosen}
+        read = {**row, "input_ids": chosen}
+        if self.tell_hidden:
+            pairs = zip(ids, chosen, strict=True)
+            read["pieces"] = [NOT_HIDDEN if piece == kept else piece for piece, kept in pairs]
+        return read
 
 
 class Collate:
@@ -93,9 +101,15 @@ class Collate:
         self.tokenizer = tokenizer
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Tensors of shape (rows, width), and labels of shape (rows, tasks + 1)."""
-        inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
+        """Tensors of shape (rows, width), hidden pieces among them if told, and labels of shape (rows, tasks + 1)."""
+        inputs = [{name: value for name, value in row.items() if name not in ("labels", "pieces")} for row in rows]
         batch: dict[str, torch.Tensor] = self.tokenizer.pad(inputs, return_tensors="pt", pad_to_multiple_of=8)
+        if any("pieces" in row for row in rows):
+            told = torch.full_like(batch["input_ids"], NOT_HIDDEN)
+            for number, row in enumerate(rows):
+                pieces = torch.tensor(row.get("pieces", []), dtype=told.dtype)
+                told[number, : len(pieces)] = pieces
+            batch["pieces"] = told
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
 
 
@@ -168,11 +182,32 @@ def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]
     return list(groups.values())
 
 
-class GroupedTrainer(Trainer):
-    """The Trainer with the members of each contrast group in one batch."""
+class PassageTrainer(Trainer):
+    """The Trainer with the members of each contrast group in one batch if ``grouped``, and a loss on hidden pieces.
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+    ``vocabulary`` is that loss, which joins the task's with ``weight``.
+    """
+
+    def __init__(
+        self, *, grouped: bool = False, vocabulary: VocabularyLoss | None = None, weight: float = 0.0, **rest: Any
+    ) -> None:
+        super().__init__(**rest)
+        self.grouped, self.vocabulary, self.weight = grouped, vocabulary, weight
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The task's loss and, where pieces were hidden, the vocabulary's."""
+        pieces = inputs.pop("pieces", None)
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self.vocabulary is not None and pieces is not None:
+            loss = loss + self.weight * self.vocabulary(pieces)
+        return (loss, outputs) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         rows: Any = train_dataset or self.train_dataset
+        if not self.grouped:
+            return super()._get_train_sampler(rows)
         return GroupedBatches([len(row["input_ids"]) for row in rows.rows], rows.groups, self.args.train_batch_size)
 
 
@@ -205,7 +240,9 @@ def finetune(
     tasks = list(config.tasks)
     settings = config.train
     augment = augmenter(settings.augment.model_dump())
-    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length, settings.hidden_words, augment)
+    told = settings.masked_language > 0
+    rows = EncodedRows(train, tokenizer, tasks, config.model.max_length, settings.hidden_words, augment, told)
+    vocabulary = VocabularyLoss(model, config.model.encoder) if told else None
     steps = max(1, int(-(-len(rows) // settings.batch_size) * settings.epochs))
     arguments = TrainingArguments(
         output_dir=str(folder / "trainer"),
@@ -230,7 +267,10 @@ def finetune(
         dataloader_pin_memory=False,
     )
     optimizer = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98))
-    trainer = (GroupedTrainer if settings.contrastive else Trainer)(
+    trainer = PassageTrainer(
+        grouped=settings.contrastive > 0,
+        vocabulary=vocabulary,
+        weight=settings.masked_language,
         model=model,
         args=arguments,
         train_dataset=rows,

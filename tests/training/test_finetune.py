@@ -12,6 +12,7 @@ from numpy.random import Generator
 from training.config import RunConfig
 from training.corpus import Example
 from training.finetune import Collate, EncodedRows, task_loss
+from training.vocabulary_loss import NOT_HIDDEN
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,27 @@ def test_finetune_loss_sees_groups_only_when_asked() -> None:
     assert task_loss(config(2.0))(outputs, apart).item() == pytest.approx(plain)
     # Twins that answer alike are right by chance: the pair costs log 2, times the weight.
     assert task_loss(config(2.0))(outputs, together).item() == pytest.approx(plain + 2 * 0.693147, abs=1e-4)
+
+
+def test_finetune_tells_the_pieces_that_it_hid(tokenizer: Any) -> None:
+    long = example(0, " ".join(["la douane lève le quota"] * 12), "a", None)
+    rows = EncodedRows([long, EXAMPLES[2]], tokenizer, ["stance"], 128, hidden=0.5, tell_hidden=True)
+    torch.manual_seed(3)
+    read_one = [rows[0], rows[1]]
+    whole, hidden, pieces = rows.rows[0]["input_ids"], read_one[0]["input_ids"], read_one[0]["pieces"]
+    assert 0 < hidden.count(tokenizer.mask_token_id) < len(hidden)
+    for original, kept, told in zip(whole, hidden, pieces, strict=True):
+        assert (told == NOT_HIDDEN) == (kept == original)
+        assert told in (NOT_HIDDEN, original)
+    assert "pieces" not in read_one[1]  # too short to hide anything
+    batch = Collate(tokenizer)(read_one)
+    assert batch["pieces"].shape == batch["input_ids"].shape
+    assert batch["pieces"][0, : len(pieces)].tolist() == pieces
+    assert bool((batch["pieces"][1] == NOT_HIDDEN).all())
+
+
+def test_finetune_tells_nothing_unless_asked(tokenizer: Any) -> None:
+    long = example(0, " ".join(["la douane lève le quota"] * 12), "a", None)
+    rows = EncodedRows([long], tokenizer, ["stance"], 128, hidden=0.5)
+    assert "pieces" not in rows[0]
+    assert "pieces" not in Collate(tokenizer)([rows[0]])
