@@ -35,7 +35,7 @@ WEIGHED = (
 
 _PHRASES = Path(__file__).with_name("composed_phrases.toml")
 _VOWELS = "aàâeéèêëiîïoôuùûyœAÀÂEÉÈÊËIÎÏOÔUÙÛYŒ"
-_ELIDED = re.compile(rf"\b([Dd]|[Qq]u|[Ll]orsqu)e (?=[{_VOWELS}](?!nze\b))")
+_ELIDED = re.compile(rf"\b([Dd]|[Qq]u|[Ll]orsqu)e (?=[Hh]y|[{_VOWELS}](?!nze\b))")
 #: Opens with a word that points back: no sentence to stand beside a composed one.
 _POINTS_BACK = re.compile(r"(Il|Elle|Ils|Elles|Ce|Cette|Cela|Ces|Celui|Celle|Le second|La seconde|Mais|Or|Car)\b")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-ZÀÉÎ«])")

@@ -36,6 +36,8 @@ TONES = {"-": "negative", "0": "neutral", "+": "positive"}
 #: Whether a change that goes up (a barrier raised, an exchange allowed) restricts or eases, by kind of its object.
 UPWARDS = {"b": -1, "d": -1, "o": 1, "q": 1}
 THINGS = {"b": "barriers", "d": "duties", "o": "openings", "q": "quotas"}
+#: Pairs of numbers that an event tells, by slot: how the smaller is drawn, and how far the other is off.
+NUMBERS = {"p": (range(3, 41), range(5, 61)), "n": (range(2, 21), range(3, 41)), "y": (range(2026, 2031), range(1, 6))}
 #: One in so many phrases of each list is kept back when ``held_out`` is asked for.
 HELD_BACK = 12
 
@@ -88,9 +90,11 @@ class Composer:
     lent: Sequence[str] = ()
     held_out: bool = False
     rng: random.Random = field(init=False)
+    told: str = field(init=False)  # the event that the corners of one setting share
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"composed {self.seed}")  # noqa: S311 (draws sentences, keeps no secret)
+        self.told = self._pick("events")
 
     def _some(self, name: str) -> list[str]:
         lines = read_phrases()[name]
@@ -123,7 +127,21 @@ class Composer:
             return Measure(direction, f"{self._pick('turning' if turned else 'keeping')} {inner.infinitive}")
         return self._change(direction)
 
+    def _told_whole(self, direction: int) -> str:
+        line = self.told if self.rng.random() < 0.5 else self._pick("events")
+        easing, restricting = line.split(" | ")
+        event = easing if direction > 0 else restricting
+        for slot, (smaller, further) in NUMBERS.items():
+            low = self.rng.choice(smaller)
+            event = event.replace(f"{{{slot}}}", str(low))
+            event = event.replace(f"{{{slot.upper()}}}", str(low + self.rng.choice(further)))
+        low = self.rng.randrange(2, 90)
+        high = low + self.rng.randrange(2, 200)
+        return event.replace("{t}", f"{low} 000").replace("{T}", f"{high} 000")
+
     def _event(self, direction: int) -> str:
+        if self.rng.random() < 0.5:
+            return self._told_whole(direction)
         if self.rng.random() < 0.15:
             return self._change(-direction).into(self._pick("untold"))
         return self._change(direction).into(self._pick("told"))
@@ -137,17 +155,17 @@ class Composer:
 
     def _push(self, frame: float, direction: int, judgement: int) -> tuple[str, str]:
         good = judgement > 0
-        if frame < 0.26:
+        if frame < 0.22:
             phrase, tone = self._phrase(judgement)
             return self._measure(direction).into(f"{{s}} {phrase}."), tone
-        if frame < 0.38:
+        if frame < 0.32:
             phrase, tone = self._phrase(judgement, plural=True)
             return self._measure(direction).into(f"{self._pick('speakers_plural')} {phrase}."), tone
-        if frame < 0.5:
+        if frame < 0.42:
             phrase, tone = self._toned("good" if good else "bad")
             held = JUDGED[int(frame * 1e6) % len(JUDGED)]
             return self._measure(direction, bare=0).into(held % phrase), tone
-        if frame < 0.58:
+        if frame < 0.5:
             phrase, tone = self._toned("pleases" if good else "displeases")
             return self._measure(direction, bare=0).into(f"{{m}} {phrase}."), tone
         if frame < 0.8:
@@ -225,6 +243,7 @@ class Composer:
         beside = (
             (self.rng.choice(self.lent), self.rng.random() < 0.5) if self.lent and self.rng.random() < 0.5 else None
         )
+        self.told = self._pick("events")
         frame, argued, rows = self.rng.random(), self.rng.random() < 0.2, list[Row]()
         for direction, judgement in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
             text, tone = self._push(frame, direction, judgement)

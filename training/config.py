@@ -54,6 +54,23 @@ class TaskConfig(Strict):
         return self
 
 
+class AuxiliaryTask(TaskConfig):
+    """A task that training learns beside the others and that is not in the model.
+
+    With ``product_of`` two tasks, a row without its label gets ``plus`` where the two have signs alike (each its own
+    ``plus`` or ``minus``), ``minus`` where they differ, none where one has no sign: a stance being the direction of a
+    measure × the judgement on it, the direction is stance × tone where the tone is that of the judgement.
+    """
+
+    product_of: tuple[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _a_product_has_signs(self) -> AuxiliaryTask:
+        if self.product_of is not None and self.plus is None:
+            raise ValueError("product_of needs plus and minus, the labels of either sign")
+        return self
+
+
 class Columns(Strict):
     """Where the data keeps things; ``pair`` is a text that goes before the text (a question, a title)."""
 
@@ -146,6 +163,7 @@ class TrainConfig(Strict):
     then cannot learn rows by single words. ``contrastive`` weighs the loss between members of a contrast group, which
     then share a batch (see :mod:`training.group_loss`). ``masked_language`` weighs the loss of telling the pieces that
     were hidden (see :mod:`training.vocabulary_loss`), which keeps an encoder able to fill masks. 0 leaves each out.
+    ``auxiliary`` tasks are learnt beside the others, from the rows that have their labels, and are not in the model.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 6
@@ -160,6 +178,7 @@ class TrainConfig(Strict):
     augment: AugmentConfig = AugmentConfig()
     contrastive: Annotated[float, Field(ge=0)] = 0.0
     masked_language: Annotated[float, Field(ge=0)] = 0.0
+    auxiliary: dict[str, AuxiliaryTask] = {}
     bf16: bool = True
 
     @model_validator(mode="after")
@@ -235,7 +254,18 @@ class RunConfig(Strict):
         idle = "baseline" if self.model.kind == "transformer" else "train"
         if idle in self.model_fields_set:
             raise ValueError(f"section {idle!r} has no effect when model.kind is {self.model.kind!r}; remove it")
+        if twice := sorted(set(self.tasks) & set(self.train.auxiliary)):
+            raise ValueError(f"{twice} are tasks and auxiliary tasks; keep one")
+        for name, task in self.train.auxiliary.items():
+            for factor in task.product_of or ():
+                if factor not in self.tasks or self.tasks[factor].plus is None:
+                    raise ValueError(f"{name} is a product of {factor!r}, which is no task with plus and minus")
         return self
+
+    @property
+    def learnt_tasks(self) -> dict[str, TaskConfig]:
+        """What training learns: the model's tasks, then the auxiliary ones."""
+        return {**self.tasks, **self.train.auxiliary}
 
 
 def _known_keys(model: type[BaseModel]) -> Iterable[str]:

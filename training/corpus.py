@@ -164,7 +164,7 @@ def load_examples(config: RunConfig) -> dict[str, list[Example]]:
     data = config.data
 
     def read(path: Path) -> list[Example]:
-        return to_examples(read_rows(path), config.tasks, data.columns, data.facets, str(path))
+        return to_examples(read_rows(path), config.learnt_tasks, data.columns, data.facets, str(path))
 
     if data.files:
         examples = [replace(row, split=split) for split, path in data.files.items() for row in read(path)]
@@ -177,18 +177,38 @@ def load_examples(config: RunConfig) -> dict[str, list[Example]]:
             examples = split_by_group(examples, data)
     for path in data.augmented:
         examples += [replace(row, split=data.split.train) for row in read(path)]
+    examples = [with_products(example, config) for example in examples]
     splits: dict[str, list[Example]] = {}
     for name in (data.split.train, data.split.validation, *data.split.tests):
         splits[name] = [example for example in examples if example.split == name]
         if not splits[name]:
             found = dict(Counter(example.split for example in examples))
             raise CorpusError(f"split {name!r} is empty; the data has {found}: set data.split or the split column")
-    for task, content in config.tasks.items():
+    for task, content in config.learnt_tasks.items():
         present = {example.gold[task] for example in splits[data.split.train]}
         absent = [label for index, label in enumerate(content.labels) if index not in present]
         if absent:
             raise CorpusError(f"no training row of task {task!r} is labelled {absent}; add rows or remove the label")
     return splits
+
+
+def with_products(example: Example, config: RunConfig) -> Example:
+    """The example with the labels that auxiliary tasks take from the product of two others (``product_of``)."""
+    gold = dict(example.gold)
+    for name, task in config.train.auxiliary.items():
+        if task.product_of is None or gold[name] >= 0:
+            continue
+        signs = [_sign(config.tasks[factor], gold[factor]) for factor in task.product_of]
+        label = {1: task.plus, -1: task.minus, 0: None}[signs[0] * signs[1]]
+        if label is not None:
+            gold[name] = task.labels.index(label)
+    return replace(example, gold=gold)
+
+
+def _sign(task: TaskConfig, label: int) -> int:
+    if label < 0:
+        return 0
+    return {task.plus: 1, task.minus: -1}.get(task.labels[label], 0)
 
 
 def _carve_validation(examples: list[Example], data: DataConfig) -> list[Example]:

@@ -119,7 +119,7 @@ def task_loss(config: RunConfig) -> Callable[..., torch.Tensor]:
     With ``train.contrastive`` the loss between members of a contrast group joins it, under the same weights.
     """
     parts, start = [], 0
-    for task in config.tasks.values():
+    for task in config.learnt_tasks.values():
         parts.append((slice(start, start + len(task.labels)), task.weight))
         start += len(task.labels)
     entropy = nn.CrossEntropyLoss(ignore_index=-100, label_smoothing=config.train.label_smoothing)
@@ -148,7 +148,7 @@ def build_model(config: RunConfig, seed: int) -> Any:
     set_seed(seed)
     encoder = config.model.encoder
     assert encoder is not None
-    id2label = id2label_from_tasks({name: task.labels for name, task in config.tasks.items()})
+    id2label = id2label_from_tasks({name: task.labels for name, task in config.learnt_tasks.items()})
     settings = AutoConfig.from_pretrained(encoder)
     settings.num_labels = len(id2label)
     settings.id2label = id2label
@@ -237,7 +237,7 @@ def finetune(
     torch.set_num_threads(config.threads or torch.get_num_threads())
     tokenizer = open_tokenizer(config.model.encoder)
     model = build_model(config, seed)
-    tasks = list(config.tasks)
+    tasks = list(config.learnt_tasks)
     settings = config.train
     augment = augmenter(settings.augment.model_dump())
     told = settings.masked_language > 0
@@ -282,11 +282,27 @@ def finetune(
         callbacks=[MetricsToCaller(log)],
     )
     trainer.train()
+    keep_labels(model, sum(len(task.labels) for task in config.tasks.values()))
     checkpoint = folder / "checkpoint"
     # Half precision on disk: half the bytes, and the exported graph holds these very weights.
     model.half().save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
     return checkpoint
+
+
+def keep_labels(model: Any, kept: int) -> None:
+    """Cut the logits behind the first ``kept``, those of auxiliary tasks, off a sequence classifier."""
+    total = model.config.num_labels
+    if kept == total:
+        return
+    heads = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == total]
+    head = heads[-1]
+    head.weight, head.out_features = nn.Parameter(head.weight.detach()[:kept].clone()), kept
+    if head.bias is not None:
+        head.bias = nn.Parameter(head.bias.detach()[:kept].clone())
+    id2label = {number: label for number, label in model.config.id2label.items() if number < kept}
+    model.config.id2label, model.config.label2id = id2label, {label: number for number, label in id2label.items()}
+    model.num_labels = kept
 
 
 def macro_f1_by_task(config: RunConfig) -> Callable[[Any], dict[str, float]]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from training.composed_french import contracted, read_phrases
 from training.composition import HELD_BACK, UPWARDS, Composer, compose, write_composed
 
-SLOTS = {"{o}", "{c}", "{f}", "{s}", "{g}", "{m}", "{inf}", "{has}", "{has_not}"}
+SLOTS = {"{o}", "{c}", "{f}", "{s}", "{s2}", "{g}", "{m}", "{inf}", "{has}", "{has_not}"}
+NUMBERS = {f"{{{slot}}}" for slot in "pPnNyYtT"}
 TONED = {
     *(
         "for",
@@ -44,7 +45,7 @@ def test_phrases_hold_known_slots_and_each_stands_once() -> None:
             name
         )  # the plainest way to tell an act, the likeliest
         for line in lines:
-            assert set(re.findall(r"\{.*?\}", line)) <= SLOTS, line
+            assert set(re.findall(r"\{.*?\}", line)) <= (SLOTS | NUMBERS if name == "events" else SLOTS), line
             assert line == line.strip()
             if name in TONED:
                 assert re.match(r"[-0+] \S", line), line
@@ -63,7 +64,18 @@ def test_a_judgement_has_the_slot_that_its_frame_needs() -> None:
         assert way in ("up", "down")
         assert set(kinds) <= set(UPWARDS)
         assert all((participle, infinitive))
-        assert noun.endswith((" de", " à", " sur"))
+        assert noun.endswith((" de", " à", " sur", " avec", " dans", " pour"))
+
+
+def test_an_event_is_told_both_ways() -> None:
+    for line in read_phrases()["events"]:
+        easing, restricting = line.split(" | ")
+        assert easing != restricting
+        assert "{s}" not in line
+    events = {seed: Composer(seed)._told_whole(1) for seed in range(300)}
+    raised = [re.search(r"relevé de (\d+) 000 à (\d+) 000 tonnes le contingent", event) for event in events.values()]
+    assert any(raised)
+    assert all(int(found[1]) < int(found[2]) for found in raised if found)
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others() -> None:
@@ -160,5 +172,5 @@ def test_write_composed_writes_both_splits(tmp_path: Path) -> None:
 
 def test_the_shipped_rows_are_what_their_command_gives(tmp_path: Path) -> None:
     training = Path(__file__).parents[2] / "training"
-    write_composed(tmp_path / "rows.jsonl", 4_000, 21, corpus=training / "corpus")
+    write_composed(tmp_path / "rows.jsonl", 6_000, 21, corpus=training / "corpus")
     assert (tmp_path / "rows.jsonl").read_bytes() == (training / "composed.jsonl").read_bytes()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from training.config import DataConfig, RunConfig
 from training.corpus import CorpusError, Example, corpus_digest, load_examples, read_rows, split_by_group
@@ -136,3 +137,41 @@ def test_corpus_digest_sees_labels_texts_and_splits_but_not_order(tmp_path: Path
     changed = rows()
     changed[0]["corps"] += " !"
     assert corpus_digest(load_examples(config({"path": str(write(tmp_path / "e.jsonl", changed))}))) != digest
+
+
+def test_corpus_takes_the_label_of_an_auxiliary_task_from_the_product_of_two(tmp_path: Path) -> None:
+    tasks = {
+        "stance": {"labels": ["easing", "neutral", "restriction"], "plus": "easing", "minus": "restriction"},
+        "tone": {"labels": ["bad", "good"], "plus": "good", "minus": "bad"},
+    }
+    direction = {"labels": ["opens", "closes"], "plus": "opens", "minus": "closes", "product_of": ["stance", "tone"]}
+    given = [
+        {"stance": "easing", "tone": "bad"},
+        {"stance": "restriction", "tone": "bad"},
+        {"stance": "neutral", "tone": "good"},
+        {"stance": "easing"},
+        {"stance": "easing", "tone": "bad", "direction": "opens"},
+    ]
+    content = [{"text": f"Phrase {n}.", "id": f"{n}", "split": "train", **row} for n, row in enumerate(given)]
+    content += [
+        {**row, "id": f"{split}{row['id']}", "split": split} for split in ("validation", "test") for row in content
+    ]
+    settings = {
+        "name": "t",
+        "tasks": tasks,
+        "data": {"path": str(write(tmp_path / "a.jsonl", content))},
+        "model": {"encoder": "x"},
+        "train": {"auxiliary": {"direction": direction}},
+    }
+    config = RunConfig.model_validate(settings)
+    train = load_examples(config)["train"]
+    assert [row.gold["direction"] for row in train] == [1, 0, -1, -1, 0]  # the last row says its own
+    assert list(config.learnt_tasks) == ["stance", "tone", "direction"]
+    for wrong in (
+        {**direction, "product_of": ["stance", "topic"]},
+        {"labels": ["a", "b"], "product_of": ["stance"] * 2},
+    ):
+        with pytest.raises(ValidationError, match="plus"):
+            RunConfig.model_validate({**settings, "train": {"auxiliary": {"direction": wrong}}})
+    with pytest.raises(ValidationError, match="keep one"):
+        RunConfig.model_validate({**settings, "train": {"auxiliary": {"tone": direction}}})

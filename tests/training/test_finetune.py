@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from training.config import RunConfig
 from training.corpus import Example
-from training.finetune import Collate, EncodedRows, task_loss
+from training.finetune import Collate, EncodedRows, keep_labels, task_loss
 from training.vocabulary_loss import NOT_HIDDEN
 
 
@@ -127,3 +127,28 @@ def test_finetune_tells_nothing_unless_asked(tokenizer: Any) -> None:
     rows = EncodedRows([long], tokenizer, ["stance"], 128, hidden=0.5)
     assert "pieces" not in rows[0]
     assert "pieces" not in Collate(tokenizer)([rows[0]])
+
+
+def test_finetune_cuts_the_labels_of_auxiliary_tasks_off() -> None:
+    from transformers import ModernBertConfig, ModernBertForSequenceClassification
+
+    names = ["stance=a", "stance=b", "factor=x", "factor=y", "factor=z"]
+    shape = ModernBertConfig(
+        vocab_size=20,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        pad_token_id=0,
+        id2label=dict(enumerate(names)),
+        attn_implementation="eager",
+    )
+    model = ModernBertForSequenceClassification(shape).eval()
+    ids = torch.tensor([[3, 4, 5, 6]])
+    with torch.no_grad():
+        before = model(ids, attention_mask=torch.ones_like(ids)).logits
+        keep_labels(model, 2)
+        after = model(ids, attention_mask=torch.ones_like(ids)).logits
+    torch.testing.assert_close(after, before[:, :2])
+    assert model.config.id2label == {0: "stance=a", 1: "stance=b"}
+    assert model.config.num_labels == 2
